@@ -37,6 +37,7 @@ export default tseslint.config(
       'max-lines': ['error', { max: 400, skipBlankLines: false, skipComments: false }],
       'no-console': 'error',
       eqeqeq: 'error',
+      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
     },
   },
   {

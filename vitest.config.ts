@@ -9,6 +9,7 @@ export default defineConfig({
   test: {
     pool: 'forks',
     maxWorkers: 2,
+    reporters: ['default', './test/harness/count-reporter.ts'],
     projects: [
       {
         extends: true,

@@ -301,6 +301,7 @@ const RESERVED_ENV = new Set([
   'LEAKLINE_URL',
   'LEAKLINE_TOKEN',
   'LEAKLINE_CONFIG',
+  'LEAKLINE_INTERVAL_MS',
 ]);
 
 function readYaml(sources: ConfigSources, problems: string[]): Record<string, unknown> {
