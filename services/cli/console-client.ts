@@ -1,0 +1,78 @@
+/** What commands ask a running console: SQL and status, over its HTTP API. */
+import Table from 'cli-table3';
+import { LeaklineError, type ErrorCode } from '../../shared/errors.ts';
+
+export interface ConsoleTarget {
+  readonly url: string;
+  /** Reader token; absent where the console is open. */
+  readonly token: string | undefined;
+}
+
+async function call(target: ConsoleTarget, path: string, init: RequestInit = {}): Promise<Response> {
+  const headers = new Headers(init.headers);
+  if (target.token !== undefined) headers.set('authorization', `Bearer ${target.token}`);
+  let response: Response;
+  try {
+    response = await fetch(new URL(path, target.url), { ...init, headers, redirect: 'error' });
+  } catch (cause) {
+    throw new LeaklineError(
+      'LKL_ERR_UNREACHABLE',
+      `no console answers at ${target.url}: start one with \`leakline up\`, or name it with --url or LEAKLINE_URL`,
+      { cause },
+    );
+  }
+  if (response.ok) return response;
+  const body = (await response.json().catch(() => ({}))) as { error?: { code?: ErrorCode; message?: string } };
+  throw new LeaklineError(
+    body.error?.code ?? 'LKL_ERR_UNREACHABLE',
+    body.error?.message ?? `${target.url} answered ${response.status} ${response.statusText}`,
+  );
+}
+
+/** Runs one read-only statement and writes the answer as it comes. */
+export async function askSql(target: ConsoleTarget, query: string, format: string): Promise<void> {
+  const response = await call(target, '/api/v1/sql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query, format }),
+  });
+  if (response.body === null) return;
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) process.stdout.write(chunk);
+}
+
+interface StatusAnswer {
+  readonly healthy: boolean;
+  readonly [section: string]: unknown;
+}
+
+/** Prints what the console knows of the pipeline. False when something needs attention. */
+export async function printStatus(target: ConsoleTarget, json: boolean): Promise<boolean> {
+  const status = (await (await call(target, '/api/v1/status')).json()) as StatusAnswer;
+  if (json) {
+    process.stdout.write(`${JSON.stringify(status, null, 2)}\n`);
+    return status.healthy;
+  }
+  for (const [section, value] of Object.entries(status)) {
+    if (!Array.isArray(value)) {
+      process.stdout.write(`${section}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}\n`);
+      continue;
+    }
+    const rows = value as Record<string, unknown>[];
+    process.stdout.write(`${section}: ${rows.length === 0 ? 'none' : rows.length}\n`);
+    const head = Object.keys(rows[0] ?? {});
+    if (head.length === 0) continue;
+    const table = new Table({ head, style: { head: [], border: [] } });
+    for (const row of rows)
+      table.push(
+        head.map((name) =>
+          row[name] === null || row[name] === undefined
+            ? ''
+            : typeof row[name] === 'object'
+              ? JSON.stringify(row[name])
+              : String(row[name]),
+        ),
+      );
+    process.stdout.write(`${table.toString()}\n`);
+  }
+  return status.healthy;
+}
