@@ -76,7 +76,11 @@ const schema = z.strictObject({
     .prefault({}),
   auth: z
     .strictObject({
-      ingestTokens: key(list(), 'tokens that may send samples, each TOKEN or sha256:HEX; none = open (loopback only)', { secret: true }),
+      ingestTokens: key(
+        list(),
+        'tokens that may send samples, each TOKEN, sha256:HEX or TEAM=either; no token of any kind = open (loopback only)',
+        { secret: true },
+      ),
       readerTokens: key(list(), 'tokens that may read the console and run SQL', { secret: true }),
       operatorTokens: key(list(), 'tokens that may also acknowledge, silence and dismiss', { secret: true }),
       trustedProxyHeader: key(text(), 'header in which a trusted proxy names the signed-in user; empty = none'),
@@ -353,6 +357,8 @@ export function configSecrets(config: Config): string[] {
     return Array.isArray(value) ? (value as string[]) : [value as string];
   });
   const passwords = values.flatMap((value) => {
+    const named = /^[A-Za-z][\w.-]*=(?=[^=])(.+)$/.exec(value)?.[1];
+    if (named !== undefined) return [named];
     if (!URL.canParse(value)) return [];
     const { password } = new URL(value);
     return [password, decodeURIComponent(password)];

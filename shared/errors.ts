@@ -19,6 +19,13 @@ const RETRY = {
   LKL_ERR_HISTORY_FILE: false,
   LKL_ERR_TARGET_FORBIDDEN: false,
   LKL_ERR_UNREACHABLE: true,
+  LKL_ERR_REQUEST_MALFORMED: false,
+  LKL_ERR_REQUEST_TOO_LARGE: false,
+  LKL_ERR_MEDIA_TYPE: false,
+  LKL_ERR_FORBIDDEN: false,
+  LKL_ERR_NOT_FOUND: false,
+  LKL_ERR_BUSY: true,
+  LKL_ERR_INTERNAL: false,
 } as const satisfies Record<string, boolean>;
 
 export type ErrorCode = keyof typeof RETRY;
