@@ -1,0 +1,203 @@
+/** Judges the growth seen in one window of one resolution: a row of gates, the first that fails is the named reason. */
+import type { Policy } from './policy.ts';
+import { middleOf, type Resolution } from './resolution.ts';
+import { shapeOf } from './shape.ts';
+import { medianOf, theilSen } from './trend.ts';
+import { fitLoad } from './load.ts';
+
+/** What is known of the lifetime beyond the window. */
+export interface Surroundings {
+  readonly startedAt: number;
+  /** Level at which earlier lifetimes of the replica settled; -Infinity if unknown. */
+  readonly settledLevel: number;
+  /** For how long earlier lifetimes stayed settled, ms. */
+  readonly settledMs: number;
+  /** Bytes the level may grow to; 0 = unknown. */
+  readonly limitBytes: number;
+  /** Resident bytes that the judged signal leaves out (file pages), added to the level when held against the limit. */
+  readonly besideBytes: number;
+}
+
+/** No growth worth a look: told by a few comparisons, for most windows most of the time. */
+export type Calm = 'flat' | 'within-earlier-levels';
+
+/** `passes` or the named reason why the growth is not (yet) a leak. */
+export type GrowthReason =
+  | 'passes'
+  | Calm
+  | 'too-short'
+  | 'not-significant'
+  | 'flattening'
+  | 'level-shift'
+  | 'levelling-off'
+  | 'logarithmic-creep'
+  | 'follows-load'
+  | 'needs-patience';
+
+export interface Growth {
+  readonly reason: GrowthReason;
+  readonly widthMs: number;
+  readonly from: number;
+  readonly to: number;
+  /** Bytes per ms. */
+  readonly slope: number;
+  readonly standardError: number;
+  readonly significance: number;
+  readonly effectiveSize: number;
+  readonly noise: number;
+  readonly firstBytes: number;
+  readonly lastBytes: number;
+  readonly fromTime: number;
+  readonly toTime: number;
+  /** Growth above every level held before, bytes. */
+  readonly grown: number;
+  /** Bytes left to the limit (or to twice the level it began from, where no limit is known). */
+  readonly left: number;
+  /** Share of the way from onset to the limit that was watched. */
+  readonly share: number;
+  readonly neededShare: number;
+  /** Where a bounded shape heads. */
+  readonly ceilingBytes: number;
+  /** Bytes per request/s, where load explains the growth. */
+  readonly bytesPerLoad: number;
+}
+
+const BOUNDED_ADVANTAGE = 2;
+
+export function judgeWindow(level: Resolution, count: number, around: Surroundings, policy: Policy): Growth | Calm | undefined {
+  const to = level.time.length;
+  const from = to - count;
+  if (from < 0) return undefined;
+  const { time, floor, widthMs } = level;
+  const recent = middleOf(floor[to - 3] as number, floor[to - 2] as number, floor[to - 1] as number);
+  const started = Math.min(recent, middleOf(floor[from] as number, floor[from + 1] as number, floor[from + 2] as number));
+  if (recent - started < 0.5 * policy.minGrowthShare * started) return 'flat';
+  const held = from > 0 ? Math.max(around.settledLevel, level.held[from - 1] as number) : around.settledLevel;
+  if (recent <= held) return 'within-earlier-levels';
+
+  const trend = theilSen(time, floor, from, to);
+  const fromTime = time[from] as number;
+  const toTime = time[to - 1] as number;
+  const watched = toTime - fromTime;
+  const significance = trend.standardError > 0 ? trend.slope / trend.standardError : trend.slope > 0 ? 1e3 : 0;
+  const last = Math.min(trend.last, recent + trend.noise);
+  const grown = last - Math.max(trend.first, held);
+  const ceiling =
+    around.limitBytes > 0
+      ? around.limitBytes - around.besideBytes
+      : 2 * Math.max(trend.first, held === Number.NEGATIVE_INFINITY ? 0 : held);
+  const left = Math.max(0, ceiling - last);
+  const share = grown > 0 ? grown / (grown + left) : 0;
+  const neededShare = patience(level, from, watched, grown, around, policy);
+  const growth: Growth = {
+    reason: 'passes',
+    widthMs,
+    from,
+    to,
+    fromTime,
+    toTime,
+    slope: trend.slope,
+    standardError: trend.standardError,
+    significance,
+    effectiveSize: trend.effectiveSize,
+    noise: trend.noise,
+    firstBytes: trend.first,
+    lastBytes: last,
+    grown,
+    left,
+    share,
+    neededShare,
+    ceilingBytes: Number.NaN,
+    bytesPerLoad: Number.NaN,
+  };
+  const fail = (reason: GrowthReason, more: Partial<Growth> = {}): Growth => ({ ...growth, ...more, reason });
+  if (trend.slope <= 0) return fail('flat');
+  if (grown < policy.minGrowthShare * trend.first || grown < policy.minGrowthBytes) {
+    return fail(grown < 0.5 * (trend.last - trend.first) ? 'within-earlier-levels' : 'flat');
+  }
+  if (watched < policy.minWatchMs) return fail('too-short');
+  if (significance < policy.minSignificance) return fail('not-significant');
+  if (stillGrowing(floor, from, to) < 0.45) return fail('flattening');
+  if (isLevelShift(level, from, to, trend.slope)) return fail('level-shift');
+  const bounded = boundedShape(level, from, around, trend.effectiveSize, left + last);
+  if (bounded !== undefined) return fail(bounded.reason, { ceilingBytes: bounded.ceiling });
+  const load = fitLoad(level, from, to);
+  if (load !== undefined && load.explained > 0.6 * (trend.last - trend.first))
+    return fail('follows-load', { bytesPerLoad: load.bytesPerLoad });
+  if (share < neededShare) return fail('needs-patience');
+  return growth;
+}
+
+/**
+ * The share of the way to the limit that must have been watched. Growth out of a settled past is news; growth that has been there
+ * since the process began may be a cache filling, and by Lindy's law the chance that it lasts to the limit is the share itself.
+ */
+function patience(level: Resolution, from: number, watched: number, grown: number, around: Surroundings, policy: Policy): number {
+  const before = Math.max(0, (level.time[from] as number) - level.firstTime);
+  const third = Math.floor(from / 3);
+  const drift = third >= 1 ? medianOf(level.floor, from - third, from) - medianOf(level.floor, 0, third) : 0;
+  const settled = (drift < 0.35 * grown ? before : 0) + around.settledMs;
+  const enough = Math.min(2.5 * watched, policy.settledMs);
+  const surprise = Math.min(1, settled / enough);
+  const share = policy.patienceUnsettled + (policy.patienceSettled - policy.patienceUnsettled) * surprise;
+  return share * Math.min(1, policy.longWatchMs / watched);
+}
+
+/** Growth of the later half of the window over that of the earlier half. */
+function stillGrowing(floor: ArrayLike<number>, from: number, to: number): number {
+  const quarter = Math.max(2, Math.floor((to - from) / 4));
+  const half = (from + to) >> 1;
+  const start = medianOf(floor, from, from + quarter);
+  const middle = medianOf(floor, half - (quarter >> 1), half + Math.ceil(quarter / 2));
+  const end = medianOf(floor, to - quarter, to);
+  return (end - middle) / Math.max(middle - start, 1);
+}
+
+/** One jump explains it: a single step fits better than the line, or one gap between neighbours holds most of the growth. */
+function isLevelShift({ time, floor }: Resolution, from: number, to: number, slope: number): boolean {
+  const count = to - from;
+  const origin = floor[from] as number;
+  let total = 0;
+  let squares = 0;
+  for (let index = from; index < to; index += 1) {
+    total += (floor[index] as number) - origin;
+    squares += ((floor[index] as number) - origin) ** 2;
+  }
+  let left = 0;
+  let best = Number.POSITIVE_INFINITY;
+  let jump = 0;
+  for (let index = from; index < to - 1; index += 1) {
+    left += (floor[index] as number) - origin;
+    const size = index - from + 1;
+    best = Math.min(best, squares - (left * left) / size - (total - left) ** 2 / (count - size));
+    const step = (floor[index + 1] as number) - (floor[index] as number);
+    jump = Math.max(jump, step - slope * ((time[index + 1] as number) - (time[index] as number)));
+  }
+  const growth = slope * ((time[to - 1] as number) - (time[from] as number));
+  if (jump > 0.55 * growth) return true;
+  let line = 0;
+  const middle = ((time[from] as number) + (time[to - 1] as number)) / 2;
+  const mean = total / count;
+  for (let index = from; index < to; index += 1) {
+    line += ((floor[index] as number) - origin - mean - slope * ((time[index] as number) - middle)) ** 2;
+  }
+  return best < 0.9 * line;
+}
+
+function boundedShape(
+  level: Resolution,
+  from: number,
+  around: Surroundings,
+  effectiveSize: number,
+  limit: number,
+): { reason: 'levelling-off' | 'logarithmic-creep'; ceiling: number } | undefined {
+  const to = level.time.length;
+  // The whole kept past shows a bend better than the window; but only while it is one growth, so the window is asked too.
+  for (const start of from > 0 ? [from, Math.max(0, to - 64)] : [from]) {
+    const size = effectiveSize * ((to - start) / (to - from));
+    const shape = shapeOf(level.time, level.floor, start, to, Math.min(around.startedAt, level.time[start] as number), size);
+    if (shape.kind === 'line' || shape.advantage < BOUNDED_ADVANTAGE || shape.ceiling > limit) continue;
+    return { reason: shape.kind === 'saturating' ? 'levelling-off' : 'logarithmic-creep', ceiling: shape.ceiling };
+  }
+  return undefined;
+}

@@ -1,0 +1,257 @@
+/** One process lifetime as the detector knows it: constant memory, fed with blocks in order, judged at any moment. */
+import type { Series, SeriesIdentity } from '../../shared/series.ts';
+import { judgeWindow, type Calm, type Growth, type Surroundings } from './growth.ts';
+import type { Policy } from './policy.ts';
+import { Resolution, type Reading } from './resolution.ts';
+import { medianOf } from './trend.ts';
+
+export type MemorySignal = 'anon' | 'rss' | 'working_set' | 'heap_live' | 'heap_used';
+
+/** Block counts of the windows looked at in each resolution. */
+const WINDOWS = [10, 14, 20, 28, 40];
+/** A window must pass this many times in a row, a block apart. */
+const HITS = 2;
+
+/** What earlier lifetimes of the service teach. */
+export interface Past {
+  readonly settledLevel: number;
+  readonly settledMs: number;
+}
+
+export class Lifetime {
+  readonly identity: SeriesIdentity;
+  readonly resolutions: readonly Resolution[];
+  signal: MemorySignal | undefined;
+  lastTime = Number.NEGATIVE_INFINITY;
+  firstTime = Number.NaN;
+  lastLevel = Number.NaN;
+  limitBytes = 0;
+  heapLimitBytes = 0;
+  rssBytes = Number.NaN;
+  samples = 0;
+  endedAt: number | undefined;
+  /** Growth that opened or keeps the verdict; undefined while none passes. */
+  leak: Growth | undefined;
+  /** Strongest growth that does not pass, with the reason. */
+  explained: Growth | undefined;
+  /** Why there is nothing to explain, while `leak` and `explained` are undefined; undefined before the first window is full. */
+  calm: Calm | undefined;
+  /** Past knowledge it was started with. */
+  past: Past = { settledLevel: Number.NEGATIVE_INFINITY, settledMs: 0 };
+
+  readonly #policy: Policy;
+  readonly #hits = new Map<number, number>();
+  readonly #verdicts = new Map<number, Growth | Calm>();
+  #requests = Number.NaN;
+  #requestsAt = Number.NaN;
+  #stale = new Set<number>();
+
+  constructor(identity: SeriesIdentity, policy: Policy) {
+    this.identity = identity;
+    this.#policy = policy;
+    this.resolutions = policy.levelMs.map((width) => new Resolution(width));
+  }
+
+  get warmAt(): number {
+    return this.firstTime + Math.max(0, this.#policy.warmUpMs - Math.max(0, this.firstTime - this.identity.startedAt));
+  }
+
+  /** Adds the blocks of a series that are newer than what is known. */
+  addSeries(series: Series): void {
+    const { time, columns } = series;
+    if (series.endedAt !== undefined) this.endedAt = series.endedAt;
+    for (let index = 0; index < time.length; index += 1) {
+      const at = time[index] as number;
+      if (at <= this.lastTime) continue;
+      this.limitBytes = known(columns.memoryLimitLast[index], this.limitBytes);
+      this.heapLimitBytes = known(columns.heapLimitLast[index], this.heapLimitBytes);
+      this.add(at, {
+        anon: columns.anonMin[index] as number,
+        rss: columns.rssMin[index] as number,
+        workingSet: columns.workingSetMin[index] as number,
+        swap: columns.swapMin[index] as number,
+        heapUsed: columns.heapUsedMin[index] as number,
+        heapLive: columns.heapLiveLast[index] as number,
+        requests: columns.requestsLast[index] as number,
+        requestRate: columns.requestRateMean[index] as number,
+      });
+    }
+  }
+
+  add(time: number, values: RawReading): void {
+    const memory = this.#memoryOf(values);
+    if (Number.isNaN(this.firstTime)) this.firstTime = time;
+    this.lastTime = time;
+    this.samples += 1;
+    if (values.rss > 0) this.rssBytes = values.rss;
+    if (memory > 0) this.lastLevel = memory;
+    const load = this.#loadOf(time, values);
+    if (time < this.warmAt) return;
+    const reading: Reading = {
+      time,
+      memory: memory > 0 ? memory : Number.NaN,
+      heapUsed: values.heapUsed > 0 ? values.heapUsed : Number.NaN,
+      heapLive: values.heapLive > 0 ? values.heapLive : Number.NaN,
+      load,
+    };
+    for (let index = 0; index < this.resolutions.length; index += 1) {
+      if ((this.resolutions[index] as Resolution).add(reading)) this.#stale.add(index);
+    }
+  }
+
+  #memoryOf(values: RawReading): number {
+    this.signal ??=
+      values.anon > 0
+        ? 'anon'
+        : values.rss > 0
+          ? 'rss'
+          : values.workingSet > 0
+            ? 'working_set'
+            : values.heapLive > 0
+              ? 'heap_live'
+              : values.heapUsed > 0
+                ? 'heap_used'
+                : undefined;
+    const swapped = values.swap > 0 ? values.swap : 0;
+    switch (this.signal) {
+      case 'anon':
+        return values.anon + swapped;
+      case 'rss':
+        return values.rss + swapped;
+      case 'working_set':
+        return values.workingSet;
+      case 'heap_live':
+        return values.heapLive;
+      case 'heap_used':
+        return values.heapUsed;
+      case undefined:
+        return Number.NaN;
+    }
+  }
+
+  #loadOf(time: number, values: RawReading): number {
+    if (!Number.isNaN(values.requestRate)) return values.requestRate;
+    if (Number.isNaN(values.requests)) return Number.NaN;
+    const rate =
+      values.requests >= this.#requests && time > this.#requestsAt
+        ? ((values.requests - this.#requests) * 1000) / (time - this.#requestsAt)
+        : Number.NaN;
+    this.#requests = values.requests;
+    this.#requestsAt = time;
+    return rate;
+  }
+
+  surroundings(): Surroundings {
+    const heapOnly = this.signal === 'heap_live' || this.signal === 'heap_used';
+    return {
+      startedAt: Math.min(this.identity.startedAt, this.firstTime),
+      settledLevel: this.past.settledLevel,
+      settledMs: this.past.settledMs,
+      limitBytes: heapOnly && this.heapLimitBytes > 0 ? this.heapLimitBytes : this.limitBytes,
+      besideBytes: this.signal === 'anon' && this.rssBytes > this.lastLevel ? this.rssBytes - this.lastLevel : 0,
+    };
+  }
+
+  /** Closes blocks that ended by `at` and judges every window that has a new block. Returns whether anything was new. */
+  advance(at: number): boolean {
+    for (let index = 0; index < this.resolutions.length; index += 1) {
+      if ((this.resolutions[index] as Resolution).advance(at)) this.#stale.add(index);
+    }
+    if (this.#stale.size === 0) return false;
+    const around = this.surroundings();
+    for (const index of this.#stale) this.#judgeResolution(index, around);
+    this.#stale.clear();
+    this.#choose();
+    return true;
+  }
+
+  #judgeResolution(index: number, around: Surroundings): void {
+    const level = this.resolutions[index] as Resolution;
+    for (const [position, count] of WINDOWS.entries()) {
+      const key = index * WINDOWS.length + position;
+      const growth = judgeWindow(level, count, around, this.#policy);
+      if (growth === undefined) {
+        this.#verdicts.delete(key);
+        this.#hits.delete(key);
+        continue;
+      }
+      this.#verdicts.set(key, growth);
+      this.#hits.set(key, typeof growth === 'object' && growth.reason === 'passes' ? (this.#hits.get(key) ?? 0) + 1 : 0);
+    }
+  }
+
+  #choose(): void {
+    let leak: Growth | undefined;
+    let explained: Growth | undefined;
+    let calm: Calm | undefined;
+    for (const [key, growth] of this.#verdicts) {
+      if (typeof growth === 'string') {
+        if (growth !== 'flat' || calm === undefined) calm = growth;
+      } else if (growth.reason === 'passes' && (this.#hits.get(key) ?? 0) >= HITS) {
+        if (leak === undefined || growth.toTime - growth.fromTime > leak.toTime - leak.fromTime) leak = growth;
+      } else if (rank(growth) > (explained === undefined ? -1 : rank(explained))) explained = growth;
+    }
+    this.leak = leak;
+    this.explained = explained;
+    this.calm = calm;
+  }
+
+  /** Level it settled at when it ended: the highest it held, unless it was still climbing. */
+  settled(): Past {
+    const level = this.#resolutionForAge();
+    const to = level.floor.length;
+    if (to < 6) return { settledLevel: Number.NEGATIVE_INFINITY, settledMs: 0 };
+    const half = to >> 1;
+    const start = medianOf(level.floor, Math.max(0, half - 2), half + 1);
+    const end = medianOf(level.floor, to - 3, to);
+    const first = medianOf(level.floor, 0, 3);
+    const climbing = end - start > 0.35 * Math.max(end - first, 0) && end - start > 0.02 * start;
+    if (climbing) return { settledLevel: Number.NEGATIVE_INFINITY, settledMs: 0 };
+    return { settledLevel: level.held.at(-1) as number, settledMs: Math.max(0, this.lastTime - this.warmAt) / 2 };
+  }
+
+  /** The finest resolution that still holds the whole lifetime. */
+  #resolutionForAge(): Resolution {
+    return (
+      this.resolutions.find((level) => level.closed === level.time.length && level.closed <= 64) ?? (this.resolutions.at(-1) as Resolution)
+    );
+  }
+
+  resolutionOf(growth: Growth): Resolution {
+    return this.resolutions.find((level) => level.widthMs === growth.widthMs) ?? (this.resolutions[0] as Resolution);
+  }
+}
+
+export interface RawReading {
+  anon: number;
+  rss: number;
+  workingSet: number;
+  swap: number;
+  heapUsed: number;
+  heapLive: number;
+  requests: number;
+  requestRate: number;
+}
+
+function known(value: number | undefined, otherwise: number): number {
+  return value === undefined || Number.isNaN(value) ? otherwise : value;
+}
+
+/** The most telling reason first: what looks most like a leak deserves the explanation. */
+const TELLING = [
+  'flat',
+  'within-earlier-levels',
+  'not-significant',
+  'too-short',
+  'flattening',
+  'level-shift',
+  'logarithmic-creep',
+  'levelling-off',
+  'follows-load',
+  'needs-patience',
+  'passes',
+];
+
+function rank(growth: Growth): number {
+  return TELLING.indexOf(growth.reason) + Math.min(0.9, Math.max(0, growth.share));
+}

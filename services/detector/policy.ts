@@ -1,0 +1,73 @@
+/** Every threshold of the detector in one frozen record. All durations derive from one time scale factor. */
+
+export type Profile = 'production' | 'minutes';
+
+/** The one knob in plain words: how sure to be before somebody is woken. */
+export type AlertLevel = 'few' | 'normal' | 'early';
+
+export interface Policy {
+  readonly profile: Profile;
+  readonly alerts: AlertLevel;
+  /** Width of the finest block, ms; every other duration is a multiple of it. */
+  readonly baseBlockMs: number;
+  /** Block widths of the resolutions a lifetime is kept in, ms, ascending; each is a multiple of the base. */
+  readonly levelMs: readonly number[];
+  /** Start of a lifetime that is never judged. */
+  readonly warmUpMs: number;
+  /** Growth younger than this is never judged. */
+  readonly minWatchMs: number;
+  /** A lifetime silent for this long counts as ended. */
+  readonly silenceMs: number;
+  /** Settled history that makes growth after it surprising, at most (shorter growth needs less). */
+  readonly settledMs: number;
+  /** Growth watched for longer than this needs less of the way to the limit. */
+  readonly longWatchMs: number;
+  /** Share of the way from onset to limit that must have been watched, after a settled past / without one. */
+  readonly patienceSettled: number;
+  readonly patienceUnsettled: number;
+  /** Slope over its standard error. */
+  readonly minSignificance: number;
+  /** Growth must be at least this share of the level it started from. */
+  readonly minGrowthShare: number;
+  /** And at least this many bytes. */
+  readonly minGrowthBytes: number;
+  /** How long a service must stay flat before its incident is resolved, at least. */
+  readonly resolveMs: number;
+  /** Incidents are edited no oftener than this. */
+  readonly updateMs: number;
+  /** How long to wait for samples on their way before a block counts as complete. */
+  readonly latenessMs: number;
+  /** How long lifetimes are remembered. */
+  readonly horizonMs: number;
+}
+
+const MINUTE = 60_000;
+const LEVELS = [1, 2, 5, 10, 20, 60, 120, 240, 480, 960, 1920];
+/** `minutes` runs the same rules sixty times faster: a second stands for a minute. */
+const TIME_SCALE: Record<Profile, number> = { production: 1, minutes: 1 / 60 };
+const PATIENCE: Record<AlertLevel, number> = { few: 1.5, normal: 1, early: 0.65 };
+
+export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Policy {
+  const minute = MINUTE * TIME_SCALE[profile];
+  const patience = PATIENCE[alerts];
+  return {
+    profile,
+    alerts,
+    baseBlockMs: minute,
+    levelMs: LEVELS.map((blocks) => blocks * minute),
+    warmUpMs: 25 * minute,
+    minWatchMs: 10 * minute,
+    silenceMs: 24 * 60 * minute,
+    settledMs: 30 * 60 * minute,
+    longWatchMs: 36 * 60 * minute,
+    patienceSettled: 0.12 * patience,
+    patienceUnsettled: Math.min(0.6, 0.4 * patience),
+    minSignificance: 4.5,
+    minGrowthShare: 0.03,
+    minGrowthBytes: 1_000_000,
+    resolveMs: 6 * 60 * minute,
+    updateMs: 30 * minute,
+    latenessMs: Math.max(4_000, 1.5 * minute),
+    horizonMs: 28 * 24 * 60 * minute,
+  };
+}

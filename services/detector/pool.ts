@@ -1,0 +1,31 @@
+/** Pools the judgements of the instances of one version: one leaking replica makes the version leak, the fastest tells when it ends. */
+import type { Judgement, Verdict } from '../../shared/judgement.ts';
+
+const SEVERITY: readonly Verdict[] = ['steady', 'growing', 'undecided', 'leak'];
+
+export function poolJudgements(judgements: readonly Judgement[]): Judgement {
+  const worst = judgements.reduce(
+    (verdict, { verdict: next }) => (SEVERITY.indexOf(next) > SEVERITY.indexOf(verdict) ? next : verdict),
+    'steady' as Verdict,
+  );
+  const alike = judgements.filter(({ verdict }) => verdict === worst);
+  const lead = alike.reduce((best, next) => (urgency(next) > urgency(best) ? next : best));
+  const onsets = alike.flatMap(({ onsetAt }) => (onsetAt === null ? [] : [onsetAt]));
+  const of = judgements.length === 1 ? '' : worst === 'leak' ? `${String(alike.length)} of ${String(judgements.length)} instances: ` : '';
+  return {
+    ...lead,
+    instance: '',
+    lifetime: '',
+    verdict: worst,
+    explanation: `${of}${lead.explanation}`,
+    // Several replicas growing alike leave less room for chance.
+    confidence: worst === 'leak' ? Math.min(0.99, lead.confidence + 0.02 * (alike.length - 1)) : lead.confidence,
+    onsetAt: worst === 'leak' && onsets.length > 0 ? Math.min(...onsets) : lead.onsetAt,
+    instances: worst === 'leak' ? alike.map(({ instance }) => instance).sort() : [],
+  };
+}
+
+/** Soonest exhaustion first, steeper slope where no limit is known. */
+function urgency(judgement: Judgement): number {
+  return judgement.exhaustsAt === null ? judgement.slopeBytesPerHour : 1e15 - judgement.exhaustsAt / 1e3;
+}

@@ -1,0 +1,114 @@
+/** Everything known of one service in one environment: its running lifetimes and what the ended ones taught. */
+import type { Series, SeriesIdentity } from '../../shared/series.ts';
+import type { Judgement } from '../../shared/judgement.ts';
+import { Lifetime, type Past } from './lifetime.ts';
+import type { Policy } from './policy.ts';
+import { judgeLifetime } from './verdict.ts';
+import { poolJudgements } from './pool.ts';
+
+/** Ended lifetimes remembered per service. */
+const REMEMBERED = 64;
+
+interface EndedLifetime extends Past {
+  readonly replica: string;
+  readonly endedAt: number;
+}
+
+/** `web-3-2` is the second life of `web-3`: a trailing number is the life, by habit of history files. Pods keep their whole name. */
+export function replicaOf(instance: string): string {
+  return /^(.*\d)-\d+$/.exec(instance)?.[1] ?? instance;
+}
+
+export class ServiceHistory {
+  readonly service: string;
+  readonly environment: string;
+  readonly lifetimes = new Map<string, Lifetime>();
+  readonly #policy: Policy;
+  readonly #ended: EndedLifetime[] = [];
+  lastTime = Number.NEGATIVE_INFINITY;
+
+  constructor(service: string, environment: string, policy: Policy) {
+    this.service = service;
+    this.environment = environment;
+    this.#policy = policy;
+  }
+
+  lifetimeOf(identity: SeriesIdentity): Lifetime {
+    const existing = this.lifetimes.get(identity.lifetime);
+    if (existing !== undefined) return existing;
+    this.#retirePredecessors(identity);
+    const lifetime = new Lifetime(identity, this.#policy);
+    lifetime.past = this.#pastOf(identity);
+    this.lifetimes.set(identity.lifetime, lifetime);
+    return lifetime;
+  }
+
+  addSeries(series: Series): void {
+    if (series.time.length === 0) return;
+    this.lifetimeOf(series).addSeries(series);
+    this.lastTime = Math.max(this.lastTime, series.time[series.time.length - 1] as number);
+  }
+
+  /** Closes blocks, retires silent lifetimes, judges what is new. Returns whether anything changed. */
+  advance(at: number): boolean {
+    let changed = false;
+    for (const lifetime of this.lifetimes.values()) {
+      changed = lifetime.advance(at) || changed;
+      if (lifetime.endedAt !== undefined || at - lifetime.lastTime > this.#silence(lifetime)) {
+        this.#retire(lifetime);
+        changed = true;
+      }
+    }
+    return changed;
+  }
+
+  judge(at: number): { pooled: Judgement[]; instances: Judgement[] } {
+    const instances = [...this.lifetimes.values()]
+      .filter(({ samples }) => samples > 0)
+      .map((lifetime) => judgeLifetime(lifetime, at, this.#policy));
+    const versions = new Map<string, Judgement[]>();
+    for (const judgement of instances) {
+      const list = versions.get(judgement.version) ?? [];
+      list.push(judgement);
+      versions.set(judgement.version, list);
+    }
+    return { instances, pooled: [...versions.values()].map(poolJudgements) };
+  }
+
+  hasLeak(): boolean {
+    for (const lifetime of this.lifetimes.values()) if (lifetime.leak !== undefined) return true;
+    return false;
+  }
+
+  /** A history with holes is not a series of deaths: ten sampling intervals of silence at least. */
+  #silence(lifetime: Lifetime): number {
+    const interval = (lifetime.lastTime - lifetime.firstTime) / Math.max(1, lifetime.samples - 1);
+    return Math.max(this.#policy.silenceMs, 10 * interval);
+  }
+
+  /** A new lifetime of the same replica means that the one before is over. */
+  #retirePredecessors(identity: SeriesIdentity): void {
+    const replica = replicaOf(identity.instance);
+    for (const lifetime of this.lifetimes.values()) {
+      if (replicaOf(lifetime.identity.instance) !== replica || lifetime.lastTime > identity.startedAt) continue;
+      this.#retire(lifetime);
+    }
+  }
+
+  #retire(lifetime: Lifetime): void {
+    this.lifetimes.delete(lifetime.identity.lifetime);
+    this.#ended.push({ ...lifetime.settled(), replica: replicaOf(lifetime.identity.instance), endedAt: lifetime.lastTime });
+    if (this.#ended.length > REMEMBERED) this.#ended.shift();
+  }
+
+  #pastOf(identity: SeriesIdentity): Past {
+    const replica = replicaOf(identity.instance);
+    const settled = this.#ended.filter(({ settledMs }) => settledMs > 0);
+    const own = settled.filter((ended) => ended.replica === replica);
+    const teachers = (own.length > 0 ? own : settled).slice(-8);
+    return {
+      settledLevel: Math.max(Number.NEGATIVE_INFINITY, ...teachers.map(({ settledLevel }) => settledLevel)),
+      settledMs: teachers.reduce((sum, { settledMs }) => sum + settledMs, 0),
+    };
+  }
+}
