@@ -44,6 +44,8 @@ const FINE_BLOCKS = 24 * 60;
 const COARSE_BLOCKS = 60;
 /** Reading slices, in blocks, so that a cold start holds little at once. */
 const SLICE_BLOCKS = 6 * 60;
+/** Catching up judges every so many blocks. */
+const STRIDE_BLOCKS = 5;
 /** Blocks looked back for stragglers each time, and every tenth time. */
 const LOOK_BACK = 15;
 const LOOK_BACK_FAR = 6 * 60;
@@ -58,14 +60,19 @@ export function createDetector({ policy, ports }: DetectorOptions): Detector {
   let watermark: number | undefined;
   let evaluations = 0;
 
-  const feed = (series: readonly Series[], until: number): void => {
-    for (const one of series) {
+  /** Walks forward in small strides even when much arrives at once, so that catching up judges as watching live does. */
+  const feed = (series: readonly Series[], from: number, to: number, stride: number): void => {
+    const known = series.map((one) => {
       const key = serviceKey(one.service, one.environment);
       const history = histories.get(key) ?? new ServiceHistory(one.service, one.environment, policy);
       histories.set(key, history);
-      history.addSeries(one);
+      return { history, one };
+    });
+    for (let until = Math.min(from + stride, to); ; until = Math.min(until + stride, to)) {
+      for (const { history, one } of known) history.addSeries(one, until);
+      for (const history of histories.values()) history.advance(until);
+      if (until >= to) return;
     }
-    for (const history of histories.values()) history.advance(until);
   };
 
   const coldStart = async (to: number): Promise<void> => {
@@ -74,11 +81,11 @@ export function createDetector({ policy, ports }: DetectorOptions): Detector {
     const coarseSlice = SLICE_BLOCKS * hour;
     for (let from = Math.floor((to - policy.horizonMs) / hour) * hour; from < fineFrom; from += coarseSlice) {
       const until = Math.min(from + coarseSlice, fineFrom);
-      feed(await ports.readSeries({ from, to: until, blockMs: hour }), until);
+      feed(await ports.readSeries({ from, to: until, blockMs: hour }), from, until, hour);
     }
     for (let from = fineFrom; from < to; from += SLICE_BLOCKS * base) {
       const until = Math.min(from + SLICE_BLOCKS * base, to);
-      feed(await ports.readSeries({ from, to: until, blockMs: base }), until);
+      feed(await ports.readSeries({ from, to: until, blockMs: base }), from, until, STRIDE_BLOCKS * base);
     }
   };
 
@@ -88,7 +95,7 @@ export function createDetector({ policy, ports }: DetectorOptions): Detector {
       const back = evaluations % 10 === 0 ? LOOK_BACK_FAR : LOOK_BACK;
       for (let from = watermark - back * base; from < to; from += SLICE_BLOCKS * base) {
         const until = Math.min(from + SLICE_BLOCKS * base, to);
-        feed(await ports.readSeries({ from, to: until, blockMs: base }), Math.max(until, watermark));
+        feed(await ports.readSeries({ from, to: until, blockMs: base }), Math.max(from, Math.min(watermark, until)), until, STRIDE_BLOCKS * base);
       }
     }
     watermark = Math.max(watermark ?? to, to);

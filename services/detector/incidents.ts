@@ -58,7 +58,7 @@ function begin(leak: Judgement, past: readonly Incident[], at: number, policy: P
   if (dismissed !== undefined && sameShape(leak, dismissed.judgement)) return undefined;
   const last = past.findLast(({ state }) => state === 'resolved');
   const base = { at, actor: 'detector', judgement: leak, note: leak.explanation };
-  if (last?.resolvedAt != null && at - last.resolvedAt < policy.resolveMs) {
+  if (last !== undefined && last.resolvedAt !== null && at - last.resolvedAt < policy.resolveMs) {
     return { ...base, id: eventId(last.id, 'reopened', at), incident: last.id, type: 'reopened' };
   }
   const incident = incidentId(leak.service, leak.environment, at);

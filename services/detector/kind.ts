@@ -25,7 +25,7 @@ function columnSlope(time: readonly number[], column: readonly number[], from: n
   const times: number[] = [];
   const values: number[] = [];
   for (let index = from; index < to; index += 1) {
-    if (Number.isNaN(column[index] as number)) continue;
+    if (Number.isNaN(column[index])) continue;
     times.push(time[index] as number);
     values.push(column[index] as number);
   }

@@ -56,13 +56,13 @@ export class Lifetime {
     return this.firstTime + Math.max(0, this.#policy.warmUpMs - Math.max(0, this.firstTime - this.identity.startedAt));
   }
 
-  /** Adds the blocks of a series that are newer than what is known. */
-  addSeries(series: Series): void {
+  /** Adds the blocks of a series that are newer than what is known and start before `until`. */
+  addSeries(series: Series, until: number): void {
     const { time, columns } = series;
     if (series.endedAt !== undefined) this.endedAt = series.endedAt;
-    for (let index = 0; index < time.length; index += 1) {
+    for (let index = firstAfter(time, this.lastTime); index < time.length; index += 1) {
       const at = time[index] as number;
-      if (at <= this.lastTime) continue;
+      if (at >= until) break;
       this.limitBytes = known(columns.memoryLimitLast[index], this.limitBytes);
       this.heapLimitBytes = known(columns.heapLimitLast[index], this.heapLimitBytes);
       this.add(at, {
@@ -231,6 +231,18 @@ export interface RawReading {
   heapLive: number;
   requests: number;
   requestRate: number;
+}
+
+/** First index with a time after `after`, by bisection. */
+function firstAfter(time: Float64Array, after: number): number {
+  let low = 0;
+  let high = time.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((time[middle] as number) <= after) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function known(value: number | undefined, otherwise: number): number {

@@ -18,7 +18,7 @@ export function fitLoad(level: Resolution, from: number, to: number): LoadFit | 
   let sumL = 0;
   let sumY = 0;
   for (let index = start; index < to; index += 1) {
-    if (Number.isNaN(load[index] as number)) continue;
+    if (Number.isNaN(load[index])) continue;
     count += 1;
     sumT += time[index] as number;
     sumL += load[index] as number;

@@ -4,9 +4,9 @@ import type { Judgement, Verdict } from '../../shared/judgement.ts';
 const SEVERITY: readonly Verdict[] = ['steady', 'growing', 'undecided', 'leak'];
 
 export function poolJudgements(judgements: readonly Judgement[]): Judgement {
-  const worst = judgements.reduce(
+  const worst = judgements.reduce<Verdict>(
     (verdict, { verdict: next }) => (SEVERITY.indexOf(next) > SEVERITY.indexOf(verdict) ? next : verdict),
-    'steady' as Verdict,
+    'steady',
   );
   const alike = judgements.filter(({ verdict }) => verdict === worst);
   const lead = alike.reduce((best, next) => (urgency(next) > urgency(best) ? next : best));

@@ -25,6 +25,8 @@ export class ServiceHistory {
   readonly lifetimes = new Map<string, Lifetime>();
   readonly #policy: Policy;
   readonly #ended: EndedLifetime[] = [];
+  /** Last block of lifetimes that are over. */
+  readonly #retired = new Map<string, number>();
   lastTime = Number.NEGATIVE_INFINITY;
 
   constructor(service: string, environment: string, policy: Policy) {
@@ -43,10 +45,13 @@ export class ServiceHistory {
     return lifetime;
   }
 
-  addSeries(series: Series): void {
-    if (series.time.length === 0) return;
-    this.lifetimeOf(series).addSeries(series);
-    this.lastTime = Math.max(this.lastTime, series.time[series.time.length - 1] as number);
+  addSeries(series: Series, until: number): void {
+    if (series.time.length === 0 || (series.time[0] as number) >= until) return;
+    // Late blocks of a lifetime that was already taken for over do not revive it.
+    if ((series.time.at(-1) as number) <= (this.#retired.get(series.lifetime) ?? Number.NEGATIVE_INFINITY)) return;
+    const lifetime = this.lifetimeOf(series);
+    lifetime.addSeries(series, until);
+    this.lastTime = Math.max(this.lastTime, lifetime.lastTime);
   }
 
   /** Closes blocks, retires silent lifetimes, judges what is new. Returns whether anything changed. */
@@ -97,6 +102,8 @@ export class ServiceHistory {
 
   #retire(lifetime: Lifetime): void {
     this.lifetimes.delete(lifetime.identity.lifetime);
+    this.#retired.set(lifetime.identity.lifetime, lifetime.lastTime);
+    if (this.#retired.size > 4 * REMEMBERED) this.#retired.delete(this.#retired.keys().next().value ?? '');
     this.#ended.push({ ...lifetime.settled(), replica: replicaOf(lifetime.identity.instance), endedAt: lifetime.lastTime });
     if (this.#ended.length > REMEMBERED) this.#ended.shift();
   }
