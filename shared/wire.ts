@@ -126,7 +126,12 @@ function decodeHeader(root: Fields, arrival: Arrival, problems: Tally): Pick<Bat
 }
 
 /** A value as an error message may show it: short, on one line. */
-const shown = (value: unknown): string => (value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 60));
+function shown(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  // Never stringify what may be nested a million deep.
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  return JSON.stringify(value).slice(0, 60);
+}
 
 const NAME_COLUMNS = ['service', 'environment', 'version', 'host', 'instance'] as const;
 const IDENTITY_COLUMNS = ['lifetime', 'pid', 'process_started_at', 'runtime', 'labels', ...NAME_COLUMNS] as const;

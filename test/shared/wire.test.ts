@@ -219,6 +219,7 @@ describe('a batch that cannot be read', () => {
     ['an array', '[]'],
     ['null', 'null'],
     ['deep nesting', `${'['.repeat(200_000)}${']'.repeat(200_000)}`],
+    ['a version nested without end', `{"v":${'['.repeat(200_000)}${']'.repeat(200_000)}}`],
     ['no processes', JSON.stringify({ ...sampleBatch(), processes: undefined })],
     ['no samples', JSON.stringify({ ...sampleBatch(), samples: [] })],
     ['a short identity column', JSON.stringify({ ...sampleBatch(), processes: { ...sampleBatch().processes, host: [] } })],
