@@ -65,7 +65,7 @@ const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {
   415: 'LKL_ERR_MEDIA_TYPE',
 };
 
-export const httpStatus = (error: LeaklineError): number => STATUS[error.code] ?? (error.retry ? 503 : 500);
+const httpStatus = (error: LeaklineError): number => STATUS[error.code] ?? (error.retry ? 503 : 500);
 
 /** What fastify itself refuses (no route, bad JSON, a schema) in our codes; anything unforeseen tells the outside nothing. */
 function asLeaklineError(error: FastifyError | LeaklineError): LeaklineError {
@@ -78,7 +78,14 @@ function asLeaklineError(error: FastifyError | LeaklineError): LeaklineError {
   return new LeaklineError('LKL_ERR_INTERNAL', 'internal error: the log says more', { cause: error });
 }
 
-function answerError(failure: FastifyError | LeaklineError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+export interface ExplainedError {
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** What to answer on a failure. Sets the headers that belong to it and logs what is our fault. */
+export function explainError(failure: FastifyError | LeaklineError, request: FastifyRequest, reply: FastifyReply): ExplainedError {
   const error = asLeaklineError(failure);
   const status = httpStatus(error);
   // The pattern, not the URL: a query may hold what no log should.
@@ -87,7 +94,13 @@ function answerError(failure: FastifyError | LeaklineError, request: FastifyRequ
   if (status === 401) void reply.header('www-authenticate', 'Bearer realm="leakline"');
   // The rest of a body nobody wants is not worth reading.
   if (!request.raw.complete) void reply.header('connection', 'close');
-  return reply.code(status).send({ error: { code: error.code, message: error.message } });
+  void reply.code(status);
+  return { status, code: error.code, message: error.message };
+}
+
+function answerError(failure: FastifyError | LeaklineError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const { code, message } = explainError(failure, request, reply);
+  return reply.send({ error: { code, message } });
 }
 
 function boundBodies(app: FastifyInstance, options: HttpServerOptions): void {
