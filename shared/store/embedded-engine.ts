@@ -1,0 +1,181 @@
+/**
+ * chDB inside this process. One data directory per process; every connection ("lane") runs one query at a time, lanes run
+ * side by side, so a long read never holds up an insert. Each running query takes one of libuv's four threads: inserts may
+ * have one, everything else together two, and one is left for files.
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  ClickHouseLogLevel,
+  createClient,
+  type ClickHouseClient,
+  type ClickHouseClientConfigOptions,
+  type ClickHouseSettings,
+} from '@clickhouse/client';
+import { Session } from 'chdb';
+import { createChdbConnection } from 'chdb/connection';
+import { QUERY_TIMEOUT_MS, userSettings, type Engine, type EngineQuery, type UserLimits } from './engine.ts';
+import { quoteString } from './parameters.ts';
+
+/** At most so many at once, first come first served. */
+class Gate {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(permits: number) {
+    this.#free = permits;
+  }
+
+  async run<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
+  }
+}
+
+/** One connection: what is asked of it runs in order. */
+class Lane {
+  readonly #client: ClickHouseClient;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  readonly #gate: Gate;
+
+  constructor(path: string, gate: Gate) {
+    this.#gate = gate;
+    // chDB's declaration of the same interface is not as strict about absent properties as this project is.
+    const connection = createChdbConnection({ path }) as unknown as NonNullable<ClickHouseClientConfigOptions['connection']>;
+    this.#client = createClient({ connection, log: { level: ClickHouseLogLevel.OFF } });
+  }
+
+  /** The signal gives up the wait, not the work: chDB cannot interrupt a query, so the lane stays taken until its time cap. */
+  run(sql: string, format: string, signal?: AbortSignal): Promise<Buffer> {
+    const execute = async () => {
+      signal?.throwIfAborted();
+      const { stream } = await this.#client.exec({ query: sql, clickhouse_settings: { default_format: format } as ClickHouseSettings });
+      const chunks: Buffer[] = [];
+      for await (const chunk of stream) chunks.push(chunk as Buffer);
+      return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+    };
+    const result = this.#tail.then(() => this.#gate.run(execute));
+    this.#tail = result.catch(() => undefined);
+    return signal === undefined ? result : abortable(result, signal);
+  }
+
+  async close(): Promise<void> {
+    await this.#tail;
+    await this.#client.close();
+  }
+}
+
+function abortable<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+const assignments = (settings: readonly (readonly [string, string])[]) =>
+  settings.map(([name, value]) => `SET ${name} = ${/^\d+$/.test(value) ? value : `'${value}'`}`).join('; ');
+
+export interface EmbeddedOptions {
+  readonly path: string;
+  readonly database: string;
+  readonly userLimits: UserLimits;
+  /** Memory the engine may take in this process, all queries and merges together. */
+  readonly maxMemoryBytes: number;
+}
+
+export class EmbeddedEngine implements Engine {
+  readonly #database: string;
+  readonly #session: Session;
+  readonly #writer: Lane;
+  readonly #inserter: Lane;
+  readonly #bodies: string;
+  readonly #readers: readonly Lane[];
+  readonly #user: Lane;
+  #nextReader = 0;
+  #nextBody = 0;
+
+  private constructor(options: EmbeddedOptions) {
+    this.#database = options.database;
+    // The first connection starts the engine, with what can only be said at its start.
+    this.#session = new Session(options.path, {
+      connectionArgs: [
+        `--max_server_memory_usage=${String(options.maxMemoryBytes)}`,
+        '--mark_cache_size=134217728',
+        '--background_pool_size=2',
+      ],
+    });
+    const shared = new Gate(2);
+    this.#writer = new Lane(options.path, shared);
+    this.#inserter = new Lane(options.path, new Gate(1));
+    this.#bodies = join(options.path, 'insert-bodies');
+    rmSync(this.#bodies, { recursive: true, force: true });
+    mkdirSync(this.#bodies, { mode: 0o700 });
+    this.#readers = [new Lane(options.path, shared), new Lane(options.path, shared)];
+    this.#user = new Lane(options.path, shared);
+  }
+
+  static async open(options: EmbeddedOptions): Promise<EmbeddedEngine> {
+    const engine = new EmbeddedEngine(options);
+    await engine.createDatabase();
+    const use = `USE ${options.database}`;
+    const capped = assignments([
+      ['max_execution_time', String(QUERY_TIMEOUT_MS / 1000)],
+      ['max_memory_usage', String(Math.floor(options.maxMemoryBytes / 2))],
+      ['output_format_json_quote_64bit_integers', '0'],
+      ['output_format_json_array_of_rows', '1'],
+    ]);
+    const writing = `${use}; ${assignments([['max_memory_usage', String(Math.floor(options.maxMemoryBytes / 2))]])}`;
+    for (const lane of [engine.#writer, engine.#inserter]) await lane.run(writing, 'TSV');
+    for (const reader of engine.#readers) await reader.run(`${use}; ${capped}`, 'TSV');
+    await engine.#user.run(`${use}; ${assignments(userSettings(options.userLimits))}`, 'TSV');
+    return engine;
+  }
+
+  query({ sql, format, signal }: EngineQuery): Promise<Buffer> {
+    const lane = this.#readers[this.#nextReader++ % this.#readers.length]!;
+    return lane.run(sql, format, signal);
+  }
+
+  userQuery({ sql, format, signal }: EngineQuery): Promise<Buffer> {
+    return this.#user.run(sql, format, signal);
+  }
+
+  async command(sql: string): Promise<void> {
+    await this.#writer.run(sql, 'TSV');
+  }
+
+  /**
+   * Through a file: data behind the statement ends for chDB at the first empty line, which binary formats may hold anywhere.
+   * The file is gone before the kernel would write it out, so it costs a copy (5 ms for 13 MB) and no disk.
+   */
+  async insert(prefix: string, body: Buffer): Promise<void> {
+    const file = join(this.#bodies, String(this.#nextBody++));
+    const [, into = '', format = ''] = /^(.*) FORMAT (\w+)$/s.exec(prefix) ?? [];
+    try {
+      await writeFile(file, body, { mode: 0o600 });
+      await this.#inserter.run(`${into} FROM INFILE ${quoteString(file)} COMPRESSION 'none' FORMAT ${format}`, 'TSV');
+    } finally {
+      await rm(file, { force: true });
+    }
+  }
+
+  async createDatabase(): Promise<void> {
+    await this.#session.queryAsync(`CREATE DATABASE IF NOT EXISTS ${this.#database}`);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#inserter, this.#writer, ...this.#readers, this.#user].map((lane) => lane.close()));
+    this.#session.close();
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * What the store needs of a ClickHouse engine. Two implementations: a server over HTTP, and chDB inside this process.
+ * Answers are whole buffers: every query of ours is bounded, and an error after the first byte cannot be told from data.
+ */
+
+export interface EngineQuery {
+  readonly sql: string;
+  readonly format: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Engine {
+  /** A read by one of our own services. */
+  query(request: EngineQuery): Promise<Buffer>;
+  /** A read by people: own connection, read-only from the start, with time, row and memory caps the query cannot lift. */
+  userQuery(request: EngineQuery): Promise<Buffer>;
+  /** A statement that changes something and answers nothing. */
+  command(sql: string): Promise<void>;
+  /** `prefix` is `INSERT INTO … FORMAT …`. */
+  insert(prefix: string, body: Buffer): Promise<void>;
+  createDatabase(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Caps of one query by people. */
+export interface UserLimits {
+  readonly timeoutMs: number;
+  readonly maxRows: number;
+  readonly maxMemoryBytes: number;
+}
+
+export const DEFAULT_USER_LIMITS: UserLimits = { timeoutMs: 20_000, maxRows: 100_000, maxMemoryBytes: 1024 ** 3 };
+
+/** Longest run of a query of ours; above it something is wrong, and the connection is needed. */
+export const QUERY_TIMEOUT_MS = 60_000;
+
+/** An insert that has no answer by then counts as failed. Rollups look back further than this. */
+export const INSERT_TIMEOUT_MS = 60_000;
+
+/** Settings of a connection for people. `readonly` comes last: nothing can be set after it. */
+export function userSettings(limits: UserLimits): readonly (readonly [string, string])[] {
+  return [
+    ['max_execution_time', String(Math.max(1, Math.ceil(limits.timeoutMs / 1000)))],
+    ['timeout_overflow_mode', 'throw'],
+    ['limit', String(limits.maxRows)],
+    ['max_memory_usage', String(limits.maxMemoryBytes)],
+    ['max_threads', '2'],
+    ['max_ast_elements', '20000'],
+    ['max_query_size', '262144'],
+    ['output_format_json_quote_64bit_integers', '0'],
+    ['allow_introspection_functions', '0'],
+    ['allow_ddl', '0'],
+    ['readonly', '1'],
+  ];
+}

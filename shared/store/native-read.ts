@@ -1,0 +1,113 @@
+/** Decodes answers in ClickHouse's `Native` format into typed arrays, for the few types our own reads ask for. */
+import { LeaklineError } from '../errors.ts';
+
+/** One value per row; of an array column one Float64Array per row (views of one buffer). */
+export interface NativeTable {
+  readonly rows: number;
+  strings(name: string): readonly string[];
+  numbers(name: string): Float64Array;
+  arrays(name: string): readonly Float64Array[];
+}
+
+type Decoded = readonly string[] | Float64Array | readonly Float64Array[];
+
+class ByteReader {
+  readonly #bytes: Buffer;
+  position = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get atEnd(): boolean {
+    return this.position >= this.#bytes.length;
+  }
+
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (;;) {
+      const byte = this.#bytes[this.position++]!;
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
+      scale *= 128;
+    }
+  }
+
+  string(): string {
+    const size = this.varint();
+    const text = this.#bytes.toString('utf8', this.position, this.position + size);
+    this.position += size;
+    return text;
+  }
+
+  /** Copied, as a view needs an aligned start. */
+  float64s(count: number): Float64Array {
+    const values = new Float64Array(count);
+    new Uint8Array(values.buffer).set(this.#bytes.subarray(this.position, this.position + count * 8));
+    this.position += count * 8;
+    return values;
+  }
+
+  uint64s(count: number): Float64Array {
+    const values = new Float64Array(count);
+    for (let item = 0; item < count; item++) {
+      values[item] = this.#bytes.readUInt32LE(this.position) + this.#bytes.readUInt32LE(this.position + 4) * 4_294_967_296;
+      this.position += 8;
+    }
+    return values;
+  }
+}
+
+function readColumn(reader: ByteReader, type: string, rows: number): Decoded {
+  if (type === 'String') return Array.from({ length: rows }, () => reader.string());
+  if (type === 'Float64') return reader.float64s(rows);
+  if (type === 'UInt64') return reader.uint64s(rows);
+  if (type === 'Array(Float64)') {
+    const ends = reader.uint64s(rows);
+    const flat = reader.float64s(rows === 0 ? 0 : ends[rows - 1]!);
+    return Array.from(ends, (end, row) => flat.subarray(row === 0 ? 0 : ends[row - 1]!, end));
+  }
+  throw new LeaklineError('LKL_ERR_STORE_REFUSED', `native answer has a column of type ${type}, which is not read here`);
+}
+
+const join = (blocks: readonly Decoded[]): Decoded => {
+  const [first] = blocks;
+  if (blocks.length === 1 && first !== undefined) return first;
+  if (!(first instanceof Float64Array)) return (blocks as readonly (readonly unknown[])[]).flat() as unknown as Decoded;
+  const joined = new Float64Array(blocks.reduce((total, block) => total + block.length, 0));
+  let at = 0;
+  for (const block of blocks as readonly Float64Array[]) {
+    joined.set(block, at);
+    at += block.length;
+  }
+  return joined;
+};
+
+/** An answer is a sequence of blocks with the same columns. */
+export function decodeNative(bytes: Buffer): NativeTable {
+  const reader = new ByteReader(bytes);
+  const blocks = new Map<string, Decoded[]>();
+  let total = 0;
+  while (!reader.atEnd) {
+    const columns = reader.varint();
+    const rows = reader.varint();
+    total += rows;
+    for (let column = 0; column < columns; column++) {
+      const name = reader.string();
+      const type = reader.string();
+      const known = blocks.get(name);
+      const decoded = readColumn(reader, type, rows);
+      if (known === undefined) blocks.set(name, [decoded]);
+      else known.push(decoded);
+    }
+  }
+  const columns = new Map([...blocks].map(([name, parts]) => [name, join(parts)]));
+  const column = (name: string, empty: Decoded) => columns.get(name) ?? empty;
+  return {
+    rows: total,
+    strings: (name) => column(name, []) as readonly string[],
+    numbers: (name) => column(name, new Float64Array(0)) as Float64Array,
+    arrays: (name) => column(name, []) as readonly Float64Array[],
+  };
+}

@@ -1,0 +1,154 @@
+/**
+ * Minute and hour rollups. They are recomputed from deduplicated samples for every minute that got a sample since the
+ * last run, never added up; whatever is sent twice, late or by a zombie, they stay a function of the raw rows.
+ * Two runs at once and a kill at any point do no harm: `revision` decides, and the checkpoint moves last.
+ */
+import { METRICS, METRIC_NAMES, type MetricName } from '../sample.ts';
+import { INSERT_TIMEOUT_MS } from './engine.ts';
+import type { SqlParams } from './parameters.ts';
+import { toSqlTime } from './sql-time.ts';
+import type { Store } from './store.ts';
+
+/** A row carries the moment its insert began and shows when the insert ends; looking back this far misses none. */
+const OVERLAP_MS = 4 * INSERT_TIMEOUT_MS;
+
+const LAST_ONLY: ReadonlySet<MetricName> = new Set(['memory_limit', 'heap_limit']);
+
+interface Aggregate {
+  readonly column: string;
+  readonly fromRaw: string;
+  readonly fromMinutes: string;
+}
+
+function aggregatesOf(name: MetricName): Aggregate[] {
+  const last = { column: `${name}_last`, fromRaw: `argMax(${name}, time)`, fromMinutes: `argMax(r.${name}_last, r.minute)` };
+  if (METRICS[name].kind === 'counter' || LAST_ONLY.has(name)) return [last];
+  const extremes = [
+    { column: `${name}_min`, fromRaw: `min(${name})`, fromMinutes: `min(r.${name}_min)` },
+    { column: `${name}_max`, fromRaw: `max(${name})`, fromMinutes: `max(r.${name}_max)` },
+    last,
+  ];
+  if (METRICS[name].unit !== 'By') return extremes;
+  return [
+    ...extremes,
+    { column: `${name}_sum`, fromRaw: `sum(toFloat64(${name}))`, fromMinutes: `sum(r.${name}_sum)` },
+    { column: `${name}_count`, fromRaw: `toUInt32(count(${name}))`, fromMinutes: `toUInt32(sum(r.${name}_count))` },
+  ];
+}
+
+const AGGREGATES = METRIC_NAMES.flatMap(aggregatesOf);
+
+const IDENTITY = ['environment', 'version', 'host', 'runtime'] as const;
+
+const COLUMNS = [
+  ...IDENTITY,
+  'process_started_at',
+  'first_time',
+  'last_time',
+  'samples',
+  ...AGGREGATES.map(({ column }) => column),
+  'source_received_at',
+];
+
+/** `revision` of a rollup row, see infra/clickhouse/002_rollups.sql. */
+const REVISION = 'toUInt64(toUnixTimestamp64Milli(source_received_at)) * 1000000 + least(samples, 999999)';
+
+/** Lifetimes with a sample that arrived in the window and belongs to the range of time. */
+const TOUCHED = `(service, instance, lifetime) IN (
+    SELECT DISTINCT service, instance, lifetime FROM raw_samples
+    WHERE received_at >= fromUnixTimestamp64Milli({received:Int64}) AND time >= fromUnixTimestamp64Milli({from:Int64})
+      AND time < fromUnixTimestamp64Milli({to:Int64})
+  )`;
+
+const MINUTES = `
+  INSERT INTO minute_rollups (service, instance, lifetime, minute, ${COLUMNS.join(', ')}, revision)
+  SELECT *, ${REVISION} AS revision FROM (
+    SELECT
+      service, instance, lifetime, toStartOfMinute(time) AS minute,
+      ${IDENTITY.map((name) => `max(raw_samples.${name}) AS ${name}`).join(', ')},
+      min(raw_samples.process_started_at) AS process_started_at, min(time) AS first_time, max(time) AS last_time,
+      toUInt32(count()) AS samples,
+      ${AGGREGATES.map(({ column, fromRaw }) => `${fromRaw} AS ${column}`).join(', ')},
+      max(received_at) AS source_received_at
+    FROM raw_samples FINAL
+    WHERE time >= fromUnixTimestamp64Milli({from:Int64}) AND time < fromUnixTimestamp64Milli({to:Int64}) AND ${TOUCHED}
+    GROUP BY service, instance, lifetime, minute
+  )
+  WHERE (service, instance, lifetime, minute, revision) NOT IN (
+    SELECT service, instance, lifetime, minute, revision FROM minute_rollups
+    WHERE minute >= fromUnixTimestamp64Milli({from:Int64}) AND minute < fromUnixTimestamp64Milli({to:Int64})
+  )
+  SETTINGS optimize_aggregation_in_order = 1`;
+
+const HOURS = `
+  INSERT INTO hour_rollups (service, instance, lifetime, hour, ${COLUMNS.join(', ')}, revision)
+  SELECT *, ${REVISION} AS revision FROM (
+    SELECT
+      r.service, r.instance, r.lifetime, toStartOfHour(r.minute) AS hour,
+      ${IDENTITY.map((name) => `max(r.${name}) AS ${name}`).join(', ')},
+      min(r.process_started_at) AS process_started_at, min(r.first_time) AS first_time, max(r.last_time) AS last_time,
+      toUInt32(sum(r.samples)) AS samples,
+      ${AGGREGATES.map(({ column, fromMinutes }) => `${fromMinutes} AS ${column}`).join(', ')},
+      max(r.source_received_at) AS source_received_at
+    FROM minute_rollups AS r FINAL
+    WHERE r.minute >= fromUnixTimestamp64Milli({hour:Int64}) AND r.minute < fromUnixTimestamp64Milli({hour:Int64} + 3600000)
+      AND ${TOUCHED}
+    GROUP BY r.service, r.instance, r.lifetime, hour
+  )
+  WHERE (service, instance, lifetime, hour, revision) NOT IN (
+    SELECT service, instance, lifetime, hour, revision FROM hour_rollups WHERE hour = fromUnixTimestamp64Milli({hour:Int64})
+  )
+  SETTINGS optimize_aggregation_in_order = 1`;
+
+const LIFETIMES = `
+  INSERT INTO lifetimes
+    (service, instance, lifetime, environment, version, host, runtime, pid, started_at, first_seen, last_seen, rss_peak, memory_limit_max)
+  SELECT
+    service, instance, lifetime, max(toString(raw_samples.environment)), max(toString(raw_samples.version)),
+    max(toString(raw_samples.host)), max(toString(raw_samples.runtime)), max(raw_samples.pid), min(process_started_at), min(time), max(time),
+    ifNull(max(rss), 0), ifNull(max(memory_limit), 0)
+  FROM raw_samples
+  WHERE time >= fromUnixTimestamp64Milli({from:Int64}) AND time < fromUnixTimestamp64Milli({to:Int64}) AND ${TOUCHED}
+  GROUP BY service, instance, lifetime
+  SETTINGS optimize_aggregation_in_order = 1`;
+
+interface TouchedHour {
+  readonly hour: number;
+  readonly from: number;
+  readonly to: number;
+  readonly minutes: number;
+}
+
+export interface RollUpResult {
+  /** Minutes that had a new sample. */
+  readonly minutes: number;
+  readonly hours: number;
+  /** Store's clock up to which all arrivals are rolled up. */
+  readonly receivedThrough: number;
+}
+
+export async function rollUp(store: Store, options: { readonly signal?: AbortSignal } = {}): Promise<RollUpResult> {
+  const [clock] = await store.query<{ now: number; checkpoint: number }>(`
+    SELECT toUnixTimestamp64Milli(now64(3)) AS now,
+      (SELECT toUnixTimestamp64Milli(max(received_through)) FROM rollup_checkpoints WHERE name = 'samples') AS checkpoint`);
+  const { now = 0, checkpoint = 0 } = clock ?? {};
+  const received = Math.max(0, checkpoint - OVERLAP_MS);
+  const touched = await store.query<TouchedHour>(
+    `SELECT
+      toUnixTimestamp(toStartOfHour(time)) * 1000 AS hour, toUnixTimestamp(min(toStartOfMinute(time))) * 1000 AS from,
+      toUnixTimestamp(max(toStartOfMinute(time))) * 1000 + 60000 AS to, uniqExact(toStartOfMinute(time)) AS minutes
+    FROM raw_samples WHERE received_at >= fromUnixTimestamp64Milli({received:Int64}) GROUP BY hour ORDER BY hour`,
+    { received },
+  );
+  let minutes = 0;
+  for (const hour of touched) {
+    options.signal?.throwIfAborted();
+    const params: SqlParams = { received, hour: hour.hour, from: hour.from, to: hour.to };
+    await store.command(MINUTES, params);
+    await store.command(HOURS, params);
+    await store.command(LIFETIMES, params);
+    minutes += hour.minutes;
+  }
+  await store.insertRows('rollup_checkpoints', [{ name: 'samples', received_through: toSqlTime(now) }]);
+  return { minutes, hours: touched.length, receivedThrough: now };
+}

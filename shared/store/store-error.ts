@@ -1,0 +1,59 @@
+/** Faults of the engine or of the way to it, as the two errors the rest of the project knows. */
+import { LeaklineError } from '../errors.ts';
+
+/**
+ * Codes of ClickHouse after which the same call may succeed later: timeouts, overload, lost replicas, full disk, shutdown.
+ * https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
+ */
+const TRANSIENT_CODES = new Set([
+  3, // UNEXPECTED_END_OF_FILE
+  159, // TIMEOUT_EXCEEDED
+  160, // TOO_SLOW
+  198, // DNS_ERROR
+  202, // TOO_MANY_SIMULTANEOUS_QUERIES
+  203, // NO_FREE_CONNECTION
+  209, // SOCKET_TIMEOUT
+  210, // NETWORK_ERROR
+  225, // NO_ZOOKEEPER
+  236, // ABORTED
+  241, // MEMORY_LIMIT_EXCEEDED
+  242, // TABLE_IS_READ_ONLY
+  243, // NOT_ENOUGH_SPACE
+  252, // TOO_MANY_PARTS
+  279, // ALL_CONNECTION_TRIES_FAILED
+  285, // TOO_FEW_LIVE_REPLICAS
+  286, // UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE
+  319, // UNKNOWN_STATUS_OF_INSERT
+  394, // QUERY_WAS_CANCELLED
+  425, // SYSTEM_ERROR
+  439, // CANNOT_SCHEDULE_TASK
+  999, // KEEPER_EXCEPTION
+]);
+
+/** Number of ClickHouse's exception, or undefined where the fault is not the engine's. */
+export function engineCode(error: unknown): number | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code } = error as { code?: unknown };
+  if (typeof code === 'string' && /^\d+$/.test(code)) return Number(code);
+  const match = /Code: (\d+)\b/.exec(error.message);
+  return match === null ? undefined : Number(match[1]);
+}
+
+/** First line of the engine's text, without its own decoration. */
+function engineText(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/^(Code: \d+\. )?(DB::Exception: )?/, '').slice(0, 600);
+}
+
+export function toStoreError(error: unknown, what: string): LeaklineError {
+  if (error instanceof LeaklineError) return error;
+  const code = engineCode(error);
+  const text = engineText(error);
+  if (code === undefined || TRANSIENT_CODES.has(code)) {
+    return new LeaklineError('LKL_ERR_STORE_UNAVAILABLE', `${what}: the store cannot do it now: ${text}`, {
+      cause: error,
+      details: { engineCode: code },
+    });
+  }
+  return new LeaklineError('LKL_ERR_STORE_REFUSED', `${what}: the store refused: ${text}`, { cause: error, details: { engineCode: code } });
+}
