@@ -95,7 +95,12 @@ export function createDetector({ policy, ports }: DetectorOptions): Detector {
       const back = evaluations % 10 === 0 ? LOOK_BACK_FAR : LOOK_BACK;
       for (let from = watermark - back * base; from < to; from += SLICE_BLOCKS * base) {
         const until = Math.min(from + SLICE_BLOCKS * base, to);
-        feed(await ports.readSeries({ from, to: until, blockMs: base }), Math.max(from, Math.min(watermark, until)), until, STRIDE_BLOCKS * base);
+        feed(
+          await ports.readSeries({ from, to: until, blockMs: base }),
+          Math.max(from, Math.min(watermark, until)),
+          until,
+          STRIDE_BLOCKS * base,
+        );
       }
     }
     watermark = Math.max(watermark ?? to, to);

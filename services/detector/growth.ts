@@ -18,21 +18,12 @@ export interface Surroundings {
   readonly besideBytes: number;
 }
 
-/** No growth worth a look: told by a few comparisons, for most windows most of the time. */
-export type Calm = 'flat' | 'within-earlier-levels';
+/** Not worth a fit: told by a few comparisons, for most windows most of the time. */
+export type Calm = 'flat' | 'within-earlier-levels' | 'needs-patience';
 
 /** `passes` or the named reason why the growth is not (yet) a leak. */
 export type GrowthReason =
-  | 'passes'
-  | Calm
-  | 'too-short'
-  | 'not-significant'
-  | 'flattening'
-  | 'level-shift'
-  | 'levelling-off'
-  | 'logarithmic-creep'
-  | 'follows-load'
-  | 'needs-patience';
+  'passes' | Calm | 'too-short' | 'not-significant' | 'flattening' | 'level-shift' | 'levelling-off' | 'logarithmic-creep' | 'follows-load';
 
 export interface Growth {
   readonly reason: GrowthReason;
@@ -64,7 +55,14 @@ export interface Growth {
 
 const BOUNDED_ADVANTAGE = 2;
 
-export function judgeWindow(level: Resolution, count: number, around: Surroundings, policy: Policy): Growth | Calm | undefined {
+/** `explaining` asks every gate in the order people want reasons; otherwise the cheap gates come first and may end it. */
+export function judgeWindow(
+  level: Resolution,
+  count: number,
+  around: Surroundings,
+  policy: Policy,
+  explaining = false,
+): Growth | Calm | undefined {
   const to = level.time.length;
   const from = to - count;
   if (from < 0) return undefined;
@@ -75,18 +73,23 @@ export function judgeWindow(level: Resolution, count: number, around: Surroundin
   const held = from > 0 ? Math.max(around.settledLevel, level.held[from - 1] as number) : around.settledLevel;
   if (recent <= held) return 'within-earlier-levels';
 
-  const trend = theilSen(time, floor, from, to);
   const fromTime = time[from] as number;
   const toTime = time[to - 1] as number;
   const watched = toTime - fromTime;
+  const ceilingFrom = (origin: number) => (around.limitBytes > 0 ? around.limitBytes - around.besideBytes : 2 * Math.max(origin, held));
+  if (!explaining) {
+    // A generous guess at what the fit will say: most growth is far from enough.
+    const risen = recent - Math.max(started, held);
+    if (risen < 0.5 * policy.minGrowthShare * started) return 'within-earlier-levels';
+    const least = policy.patienceSettled * Math.min(1, policy.longWatchMs / watched);
+    if (risen < 0.6 * least * (risen + Math.max(0, ceilingFrom(started) - recent))) return 'needs-patience';
+  }
+
+  const trend = theilSen(time, floor, from, to);
   const significance = trend.standardError > 0 ? trend.slope / trend.standardError : trend.slope > 0 ? 1e3 : 0;
   const last = Math.min(trend.last, recent + trend.noise);
   const grown = last - Math.max(trend.first, held);
-  const ceiling =
-    around.limitBytes > 0
-      ? around.limitBytes - around.besideBytes
-      : 2 * Math.max(trend.first, held === Number.NEGATIVE_INFINITY ? 0 : held);
-  const left = Math.max(0, ceiling - last);
+  const left = Math.max(0, ceilingFrom(trend.first) - last);
   const share = grown > 0 ? grown / (grown + left) : 0;
   const neededShare = patience(level, from, watched, grown, around, policy);
   const growth: Growth = {
@@ -117,6 +120,7 @@ export function judgeWindow(level: Resolution, count: number, around: Surroundin
   }
   if (watched < policy.minWatchMs) return fail('too-short');
   if (significance < policy.minSignificance) return fail('not-significant');
+  if (!explaining && share < neededShare) return fail('needs-patience');
   if (stillGrowing(floor, from, to) < 0.45) return fail('flattening');
   if (isLevelShift(level, from, to, trend.slope)) return fail('level-shift');
   const bounded = boundedShape(level, from, around, trend.effectiveSize, left + last);

@@ -9,6 +9,8 @@ export type MemorySignal = 'anon' | 'rss' | 'working_set' | 'heap_live' | 'heap_
 
 /** Block counts of the windows looked at in each resolution. */
 const WINDOWS = [10, 14, 20, 28, 40];
+/** Those asked when people want to know why. */
+const EXPLAINED_WINDOWS = [14, 28];
 /** A window must pass this many times in a row, a block apart. */
 const HITS = 2;
 
@@ -32,10 +34,6 @@ export class Lifetime {
   endedAt: number | undefined;
   /** Growth that opened or keeps the verdict; undefined while none passes. */
   leak: Growth | undefined;
-  /** Strongest growth that does not pass, with the reason. */
-  explained: Growth | undefined;
-  /** Why there is nothing to explain, while `leak` and `explained` are undefined; undefined before the first window is full. */
-  calm: Calm | undefined;
   /** Past knowledge it was started with. */
   past: Past = { settledLevel: Number.NEGATIVE_INFINITY, settledMs: 0 };
 
@@ -182,18 +180,24 @@ export class Lifetime {
 
   #choose(): void {
     let leak: Growth | undefined;
-    let explained: Growth | undefined;
-    let calm: Calm | undefined;
     for (const [key, growth] of this.#verdicts) {
-      if (typeof growth === 'string') {
-        if (growth !== 'flat' || calm === undefined) calm = growth;
-      } else if (growth.reason === 'passes' && (this.#hits.get(key) ?? 0) >= HITS) {
-        if (leak === undefined || growth.toTime - growth.fromTime > leak.toTime - leak.fromTime) leak = growth;
-      } else if (rank(growth) > (explained === undefined ? -1 : rank(explained))) explained = growth;
+      if (typeof growth === 'string' || growth.reason !== 'passes' || (this.#hits.get(key) ?? 0) < HITS) continue;
+      if (leak === undefined || growth.toTime - growth.fromTime > leak.toTime - leak.fromTime) leak = growth;
     }
     this.leak = leak;
-    this.explained = explained;
-    this.calm = calm;
+  }
+
+  /** The growth that looks most like a leak and why it is none (yet); undefined before the first window is full. */
+  explained(): Growth | Calm | undefined {
+    const around = this.surroundings();
+    let best: Growth | Calm | undefined;
+    for (const level of this.resolutions) {
+      for (const count of EXPLAINED_WINDOWS) {
+        const growth = judgeWindow(level, count, around, this.#policy, true);
+        if (growth !== undefined && (best === undefined || rank(growth) > rank(best))) best = growth;
+      }
+    }
+    return best;
   }
 
   /** Level it settled at when it ended: the highest it held, unless it was still climbing. */
@@ -264,6 +268,7 @@ const TELLING = [
   'passes',
 ];
 
-function rank(growth: Growth): number {
+function rank(growth: Growth | Calm): number {
+  if (typeof growth === 'string') return TELLING.indexOf(growth);
   return TELLING.indexOf(growth.reason) + Math.min(0.9, Math.max(0, growth.share));
 }

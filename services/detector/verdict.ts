@@ -46,8 +46,9 @@ function slopeOf(growth: Growth | undefined): Slope {
 export function judgeLifetime(lifetime: Lifetime, at: number, policy: Policy): Judgement {
   const { identity } = lifetime;
   const leak = lifetime.leak;
-  const growth = leak ?? lifetime.explained;
-  const calm = growth?.reason ?? lifetime.calm;
+  const found = leak ?? lifetime.explained();
+  const growth = typeof found === 'string' ? undefined : found;
+  const calm = typeof found === 'string' ? found : found?.reason;
   const warmUp = at < lifetime.warmAt + policy.minWatchMs || calm === undefined;
   const verdict: Verdict = leak !== undefined ? 'leak' : warmUp ? 'undecided' : VERDICT_OF[calm];
   const reason = leak !== undefined ? 'keeps-growing' : warmUp ? 'warming-up' : calm === 'passes' ? 'needs-confirmation' : calm;
