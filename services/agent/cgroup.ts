@@ -165,8 +165,8 @@ export class CgroupTable {
     this.#byDirectory.delete(cgroup.directory);
   }
 
-  get size(): number {
-    return this.#byDirectory.size;
+  all(): Iterable<Cgroup> {
+    return this.#byDirectory.values();
   }
 
   close(): void {

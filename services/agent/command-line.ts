@@ -147,6 +147,24 @@ export function nameOfCommand(argv: readonly string[], cwd: string): CommandName
   return pythonServer(program, args) ?? named(program);
 }
 
+const SHELLS = /^-?(?:sh|bash|dash|ash|zsh|ksh|busybox)$/;
+const SHIMS =
+  /^(?:catatonit|chpst|docker-init|dumb-init|env|gosu|nice|nohup|pause|runuser|s6-[\w-]+|setpriv|setsid|su|su-exec|sudo|timeout|tini|tini-static|xargs)$/;
+
+/**
+ * Programs that only start others and wait: they carry the environment of the service (its name too) but none of its memory,
+ * and would pass for a second instance of it. A shell running a script file is a program of its own.
+ */
+export function isLauncher(argv: readonly string[]): boolean {
+  const [first = '', ...args] = argv;
+  const program = baseName(first);
+  if (SHELLS.test(program)) return args.some((arg) => /^-[a-z]*c$/.test(arg));
+  if (SHIMS.test(program)) return true;
+  // npm writes "npm start" as its title; npx, yarn and pnpm are seen as `node …/npx-cli.js` or `node …/bin/yarn`.
+  if (/^(?:npm|npx|yarn|pnpm) /.test(first)) return true;
+  return /^node/.test(program) && args.some((arg) => /\/(?:npm|npx|yarn|pnpm)(?:-cli)?(?:\.c?js)?$/.test(arg));
+}
+
 /** The port the command line asks for: what tells replicas of one program on one host apart. */
 export function portOfCommand(argv: readonly string[]): number | undefined {
   for (let i = 1; i < argv.length; i++) {
