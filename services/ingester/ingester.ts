@@ -1,0 +1,278 @@
+/**
+ * Moves batches from the bus into the store: decode, collect, insert, and only then commit. It alone writes samples.
+ * Exactly once rests on two things: nothing is committed before it is stored, and storing a row again changes nothing
+ * (rows are named by service, instance, lifetime and time; rollups are recomputed from them).
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { TOPICS, type Bus, type BusMessage, type Subscription } from '../../shared/bus/bus.ts';
+import type { Clock } from '../../shared/clock.ts';
+import type { Config } from '../../shared/config.ts';
+import { LeaklineError } from '../../shared/errors.ts';
+import type { Logger } from '../../shared/log.ts';
+import type { Metrics } from '../../shared/metrics.ts';
+import { retry } from '../../shared/retry.ts';
+import { insertDeadLetters, type DeadLetter } from '../../shared/store/dead-letters.ts';
+import { rollUp } from '../../shared/store/rollups.ts';
+import { insertExits, insertSamples } from '../../shared/store/samples.ts';
+import type { Store } from '../../shared/store/store.ts';
+import { decodeBatch } from '../../shared/wire.ts';
+import { BlockBuilder, type Block } from './batch.ts';
+import { LetterBudget, refusedRows, toMessage, unreadable } from './dead-letter.ts';
+import { ingesterMetrics, type IngesterMetrics } from './ingester-metrics.ts';
+import { SeenBatches } from './seen-batches.ts';
+
+export interface IngesterOptions {
+  readonly bus: Bus;
+  readonly store: Store;
+  readonly config: Config['ingester'];
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+export interface Ingester {
+  /** False while the store does not take what was read. */
+  ready(): boolean;
+  /** Stores and commits what was read, as far as the store answers within a few seconds, and leaves the group. */
+  stop(): Promise<void>;
+}
+
+export const INGESTER_GROUP = 'leakline-ingester';
+
+/** Other work of the process gets its turn after so many bytes were decoded. */
+const BYTES_PER_TURN = 256 * 1024;
+const LETTERS_PER_MINUTE = 600;
+const LAST_FLUSH_MS = 5_000;
+const LAG_INTERVAL_MS = 5_000;
+const STORE_RETRY_MAX_MS = 2_000;
+
+export async function startIngester(options: IngesterOptions): Promise<Ingester> {
+  const room = new IngesterRoom(options);
+  await room.start();
+  return room;
+}
+
+class IngesterRoom implements Ingester {
+  readonly #options: IngesterOptions;
+  readonly #metrics: IngesterMetrics;
+  readonly #stopping = new AbortController();
+  /** Ends the retries of the last flush. */
+  readonly #giveUp = new AbortController();
+  readonly #seen = new SeenBatches();
+  readonly #budget = new LetterBudget(LETTERS_PER_MINUTE);
+  readonly #builder = new BlockBuilder();
+  #letters: DeadLetter[] = [];
+  /** When the oldest of what is collected was read; undefined = nothing is. */
+  #collectingSince: number | undefined;
+  #flushing: Promise<void> | undefined;
+  /** How often each partition was taken away. */
+  #revocations = new Map<number, number>();
+  #subscription: Subscription | undefined;
+  #storeAway = false;
+  #loops: Promise<void>[] = [];
+
+  constructor(options: IngesterOptions) {
+    this.#options = options;
+    this.#metrics = ingesterMetrics(options.metrics);
+  }
+
+  async start(): Promise<void> {
+    const { bus, config } = this.#options;
+    this.#subscription = await bus.subscribe({
+      topic: TOPICS.samples,
+      group: INGESTER_GROUP,
+      onMessages: (messages) => this.#take(messages),
+      onRevoked: (partitions) => {
+        for (const partition of partitions) this.#revocations.set(partition, (this.#revocations.get(partition) ?? 0) + 1);
+        this.#builder.uncover(partitions);
+      },
+    });
+    this.#loops = [
+      this.#every(config.rollupInterval, () => this.#rollUp()),
+      this.#every(LAG_INTERVAL_MS, async () => {
+        this.#metrics.lag.set((await this.#subscription?.lag()) ?? 0);
+      }),
+    ];
+  }
+
+  ready(): boolean {
+    return !this.#storeAway && !this.#stopping.signal.aborted;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error('stopping'));
+    const timer = setTimeout(() => this.#giveUp.abort(new Error('stopping')), LAST_FLUSH_MS);
+    await this.#flushing;
+    await this.#flush();
+    clearTimeout(timer);
+    await this.#subscription?.stop();
+    await Promise.all(this.#loops);
+  }
+
+  async #take(messages: readonly BusMessage[]): Promise<void> {
+    const before = new Map(this.#revocations);
+    let bytes = 0;
+    for (const message of messages) {
+      const { partition, offset } = message;
+      while (this.#isFull()) await (this.#flushing ??= this.#startFlush());
+      // What was taken away is delivered again from its last commit; covering it now would skip what lies between.
+      if (this.#stopping.signal.aborted) return;
+      if (this.#revocations.get(partition) !== before.get(partition)) continue;
+      this.#collect(message);
+      this.#builder.cover(partition, offset + 1n);
+      bytes += message.value.length;
+      if (bytes > BYTES_PER_TURN) {
+        bytes = 0;
+        this.#schedule();
+        await nextTurn();
+      }
+    }
+    this.#schedule();
+  }
+
+  #isFull(): boolean {
+    return this.#builder.rows >= this.#options.config.maxBatchRows || this.#letters.length >= LETTERS_PER_MINUTE;
+  }
+
+  #collect(message: BusMessage): void {
+    const { maxFuture, maxAge } = this.#options.config;
+    this.#metrics.batches.inc();
+    try {
+      const decoded = decodeBatch(message.value, { at: message.timestamp, maxFutureMs: maxFuture, maxAgeMs: maxAge });
+      this.#metrics.countProblems(decoded.problems);
+      if (this.#seen.isRepeated(decoded.batch)) this.#metrics.repeated.inc();
+      this.#builder.add(decoded.batch);
+      this.#keep(refusedRows(message, decoded));
+    } catch (error) {
+      if (!(error instanceof LeaklineError)) throw error;
+      this.#keep(unreadable(message, error));
+    }
+  }
+
+  #keep(letter: DeadLetter | undefined): void {
+    if (letter === undefined) return;
+    this.#metrics.deadLetters.inc({ code: letter.code });
+    if (this.#budget.take(this.#options.clock.now())) this.#letters.push(letter);
+    else this.#metrics.deadLettersDropped.inc();
+  }
+
+  /** Flushes now when there is enough, or when the oldest has waited long enough. */
+  #schedule(): void {
+    const { clock, config } = this.#options;
+    this.#metrics.bufferedRows.set(this.#builder.rows);
+    if (this.#builder.isEmpty && this.#letters.length === 0) return;
+    if (this.#isFull()) this.#flushing ??= this.#startFlush();
+    if (this.#collectingSince !== undefined) return;
+    const since = (this.#collectingSince = clock.now());
+    clock.sleep(config.maxBatchDelay, this.#stopping.signal).then(
+      () => {
+        if (this.#collectingSince === since) this.#flushing ??= this.#startFlush();
+      },
+      () => undefined,
+    );
+  }
+
+  #startFlush(): Promise<void> {
+    return this.#flush().finally(() => {
+      this.#flushing = undefined;
+      if (!this.#stopping.signal.aborted) this.#scheduleAgain();
+    });
+  }
+
+  /** What was collected during a flush may be due already. */
+  #scheduleAgain(): void {
+    const { clock, config } = this.#options;
+    const since = this.#collectingSince;
+    if (since !== undefined && clock.now() - since >= config.maxBatchDelay) this.#flushing ??= this.#startFlush();
+    else this.#schedule();
+  }
+
+  async #flush(): Promise<void> {
+    const block = this.#builder.take();
+    const letters = this.#letters;
+    this.#letters = [];
+    this.#collectingSince = undefined;
+    if (block.rows + block.exits.length + letters.length + block.nextOffsets.size === 0) return;
+    try {
+      await this.#store(block, letters);
+    } catch (error) {
+      this.#options.log.warn({ rows: block.rows, err: describe(error) }, 'stopped before the store took everything; it is delivered again');
+      return;
+    }
+    this.#metrics.rows.inc(block.rows);
+    await this.#commit(block.nextOffsets);
+  }
+
+  /** Tries until the store has it; meanwhile nothing more is read than fits, and the bus keeps the membership alive. */
+  async #store(block: Block, letters: readonly DeadLetter[]): Promise<void> {
+    const { store, log } = this.#options;
+    const insert = async () => {
+      const done = this.#metrics.insertSeconds.startTimer();
+      try {
+        await insertSamples(store, block.columns);
+        await insertExits(store, block.exits);
+        await insertDeadLetters(store, letters);
+      } catch (error) {
+        // Also what the store calls final: the rows are sound, so it is the store that has to be mended, and nothing may be dropped.
+        throw new LeaklineError('LKL_ERR_STORE_UNAVAILABLE', describe(error), { cause: error });
+      }
+      done();
+    };
+    await retry(insert, {
+      signal: this.#giveUp.signal,
+      retries: Infinity,
+      maxDelayMs: STORE_RETRY_MAX_MS,
+      onFailure: (error, attempt) => {
+        this.#metrics.storeFailures.inc();
+        if (!this.#storeAway) log.warn({ rows: block.rows, err: error.message, attempt }, 'store does not take samples, trying again');
+        this.#storeAway = true;
+      },
+    });
+    if (this.#storeAway) log.info('store takes samples again');
+    this.#storeAway = false;
+    await this.#publishLetters(letters);
+  }
+
+  /** A copy for who watches the topic. The store has them already, so this never holds up samples. */
+  async #publishLetters(letters: readonly DeadLetter[]): Promise<void> {
+    if (letters.length === 0) return;
+    try {
+      await this.#options.bus.publish(TOPICS.deadLetters, letters.map(toMessage));
+    } catch (error) {
+      this.#options.log.warn({ letters: letters.length, err: describe(error) }, 'dead letters are in the store but not on their topic');
+    }
+  }
+
+  async #commit(nextOffsets: ReadonlyMap<number, bigint>): Promise<void> {
+    try {
+      await this.#subscription?.commit(nextOffsets);
+    } catch (error) {
+      // Stored but not committed: delivered again, here or elsewhere, to no effect.
+      this.#options.log.debug({ err: describe(error) }, 'not committed');
+    }
+  }
+
+  /** One ingester of the group does it: the one that owns partition 0. */
+  async #rollUp(): Promise<void> {
+    if (this.#subscription?.partitions().includes(0) !== true || this.#storeAway) return;
+    const done = this.#metrics.rollupSeconds.startTimer();
+    await rollUp(this.#options.store, { signal: this.#stopping.signal });
+    done();
+  }
+
+  async #every(intervalMs: number, work: () => Promise<void>): Promise<void> {
+    const { clock, log } = this.#options;
+    const { signal } = this.#stopping;
+    for (;;) {
+      try {
+        await clock.sleep(intervalMs, signal);
+        await work();
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn({ err: describe(error) }, 'tried again at the next turn');
+      }
+    }
+  }
+}
+
+const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
