@@ -1,8 +1,9 @@
 /**
- * Two faults of kafkajs 2.2.4, cured on its prototypes when this file is loaded. kafkajs is unmaintained, and
+ * Faults of kafkajs 2.2.4, cured on its prototypes when this file is loaded. kafkajs is unmaintained, and
  * test/shared/bus/kafkajs-cures.test.ts fails when the patched sources change.
  */
 import { createRequire } from 'node:module';
+import { systemClock } from '../clock.ts';
 
 interface RequestQueue {
   readonly pending: readonly unknown[];
@@ -13,6 +14,7 @@ interface RequestQueue {
   isConnected(): boolean;
   destroy(): void;
   scheduleCheckPendingRequests(): void;
+  scheduleRequestTimeoutCheck(): void;
 }
 
 interface ConsumerGroup {
@@ -32,6 +34,22 @@ const group = (load('kafkajs/src/consumer/consumerGroup.js') as { prototype: Con
 const scheduleCheck = queue.scheduleCheckPendingRequests;
 queue.scheduleCheckPendingRequests = function (this: RequestQueue) {
   if (this.pending.length > 0) scheduleCheck.call(this);
+};
+
+/**
+ * Each connection looks ten times a second whether a request is overdue: 0.1 % of a core per connection, for time-outs
+ * of many seconds. Once a second is enough.
+ */
+const TIMEOUT_CHECK_MS = 1_000;
+
+queue.scheduleRequestTimeoutCheck = function (this: RequestQueue) {
+  if (!this.enforceRequestTimeout) return;
+  this.destroy();
+  this.requestTimeoutIntervalId = setInterval(() => {
+    const now = systemClock.now();
+    for (const request of this.inflight.values()) if (now - request.sentAt > request.requestTimeout) request.timeoutRequest();
+    if (!this.isConnected()) this.destroy();
+  }, TIMEOUT_CHECK_MS);
 };
 
 /** Which fetched batches belong to the assignment under which they were fetched. */

@@ -16,14 +16,24 @@ interface Queue {
   pending: unknown[];
   throttledUntil: number;
   throttleCheckTimeoutId: NodeJS.Timeout | null;
+  inflight: Map<number, object>;
   checkPendingRequests(): void;
+  scheduleRequestTimeoutCheck(): void;
   destroy(): void;
 }
 
-function newQueue(): Queue {
+function newQueue(options: object = {}): Queue {
   const RequestQueue = load('kafkajs/src/network/requestQueue/index.js') as new (options: object) => Queue;
   const logger = { debug: () => undefined };
-  return new RequestQueue({ maxInFlightRequests: 1, requestTimeout: 1000, enforceRequestTimeout: false, clientId: '', broker: '', logger });
+  return new RequestQueue({
+    maxInFlightRequests: 1,
+    requestTimeout: 1000,
+    enforceRequestTimeout: false,
+    clientId: '',
+    broker: '',
+    logger,
+    ...options,
+  });
 }
 
 describe('the patched sources of kafkajs', () => {
@@ -42,6 +52,26 @@ describe('an idle request queue', () => {
     const queue = newQueue();
     queue.checkPendingRequests();
     expect(queue.throttleCheckTimeoutId).toBeNull();
+  });
+
+  it('times an overdue request out, and stops looking once disconnected', () => {
+    vi.useFakeTimers();
+    try {
+      let connected = true;
+      const queue = newQueue({ enforceRequestTimeout: true, isConnected: () => connected });
+      let timedOut = 0;
+      queue.inflight.set(1, { sentAt: Date.now(), requestTimeout: 3_000, timeoutRequest: () => timedOut++ });
+      queue.scheduleRequestTimeoutCheck();
+      vi.advanceTimersByTime(3_000);
+      expect(timedOut).toBe(0);
+      vi.advanceTimersByTime(1_000);
+      expect(timedOut).toBe(1);
+      connected = false;
+      vi.advanceTimersByTime(1_000);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('still sends what had to wait out a throttle', () => {
