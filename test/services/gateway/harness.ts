@@ -10,7 +10,6 @@ import { registerGateway } from '../../../services/gateway/gateway.ts';
 
 export const NOW = Date.UTC(2026, 5, 1, 12);
 export const DAY = 86_400_000;
-const ARRIVAL = { at: NOW, maxFutureMs: DAY, maxAgeMs: 7 * DAY };
 
 export interface GatewayHarness {
   readonly server: ReturnType<typeof createHttpServer>;
@@ -24,8 +23,10 @@ export interface GatewayHarness {
   bus: (messages: readonly OutgoingMessage[]) => Promise<void>;
 }
 
-export async function createGateway(options: { ingestTokens?: string[]; maxInflatedBytes?: number; publishTimeoutMs?: number } = {}) {
-  const { ingestTokens = [], maxInflatedBytes = 32 * 1024 * 1024, publishTimeoutMs = 15_000 } = options;
+export async function createGateway(
+  options: { ingestTokens?: string[]; maxInflatedBytes?: number; publishTimeoutMs?: number; now?: number } = {},
+) {
+  const { ingestTokens = [], maxInflatedBytes = 32 * 1024 * 1024, publishTimeoutMs = 15_000, now = NOW } = options;
   const lines: string[] = [];
   const messages: OutgoingMessage[] = [];
   const log = createLog({ level: 'info', secrets: [], destination: { write: (line) => lines.push(line) } });
@@ -37,7 +38,7 @@ export async function createGateway(options: { ingestTokens?: string[]; maxInfla
     server,
     app: server.app,
     messages,
-    batches: () => messages.map(({ value }) => decodeBatch(value, ARRIVAL).batch),
+    batches: () => messages.map(({ value }) => decodeBatch(value, { at: now, maxFutureMs: DAY, maxAgeMs: 7 * DAY }).batch),
     lines,
     metric: async (name, labels = {}) => {
       const values = (await metrics.registry.getSingleMetric(name)?.get())?.values ?? [];
@@ -53,7 +54,7 @@ export async function createGateway(options: { ingestTokens?: string[]; maxInfla
     auth,
     log,
     metrics,
-    clock: { now: () => NOW, sleep: () => Promise.resolve() },
+    clock: { now: () => now, sleep: () => Promise.resolve() },
     maxFutureMs: DAY,
     maxAgeMs: 7 * DAY,
     publishTimeoutMs,
