@@ -37,6 +37,12 @@ export const QUERY_TIMEOUT_MS = 60_000;
 /** An insert that has no answer by then counts as failed. Rollups look back further than this. */
 export const INSERT_TIMEOUT_MS = 60_000;
 
+/**
+ * Settings of every write. Rows of one key within one insert are left to merges and FINAL as all others are:
+ * folding them on insert took 540 ms of CPU for 50,000 samples, 105 ms without.
+ */
+export const WRITE_SETTINGS: readonly (readonly [string, string])[] = [['optimize_on_insert', '0']];
+
 /** Settings of a connection for people. `readonly` comes last: nothing can be set after it. */
 export function userSettings(limits: UserLimits): readonly (readonly [string, string])[] {
   return [

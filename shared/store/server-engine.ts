@@ -1,7 +1,15 @@
 /** A ClickHouse server over HTTP, by the official client. */
 import { Readable } from 'node:stream';
 import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHouseSettings } from '@clickhouse/client';
-import { INSERT_TIMEOUT_MS, QUERY_TIMEOUT_MS, userSettings, type Engine, type EngineQuery, type UserLimits } from './engine.ts';
+import {
+  INSERT_TIMEOUT_MS,
+  QUERY_TIMEOUT_MS,
+  WRITE_SETTINGS,
+  userSettings,
+  type Engine,
+  type EngineQuery,
+  type UserLimits,
+} from './engine.ts';
 
 export interface ServerOptions {
   readonly url: string;
@@ -21,6 +29,8 @@ const READ_SETTINGS: ClickHouseSettings = {
   output_format_json_array_of_rows: 1,
   max_execution_time: QUERY_TIMEOUT_MS / 1000,
 };
+
+const WRITING: ClickHouseSettings = { wait_end_of_query: 1, async_insert: 0, ...Object.fromEntries(WRITE_SETTINGS) };
 
 async function collect(stream: Readable): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -89,14 +99,14 @@ export class ServerEngine implements Engine {
   }
 
   async command(sql: string): Promise<void> {
-    await this.#client.command({ query: sql, clickhouse_settings: { wait_end_of_query: 1 } });
+    await this.#client.command({ query: sql, clickhouse_settings: WRITING });
   }
 
   async insert(prefix: string, body: Buffer): Promise<void> {
     const { stream } = await this.#client.exec({
       query: prefix,
       values: Readable.from([body], { objectMode: false }),
-      clickhouse_settings: { wait_end_of_query: 1, async_insert: 0 },
+      clickhouse_settings: WRITING,
     });
     await collect(stream);
   }

@@ -105,12 +105,24 @@ function checkTree(tree: string, database: string): void {
   }
 }
 
-/** First without analysis, which runs nothing, for the functions; then analysed, for the tables every name stands for. */
-async function checkSelect(store: Store, select: string, signal: AbortSignal | undefined): Promise<void> {
-  for (const pass of ['EXPLAIN QUERY TREE run_passes = 0', 'EXPLAIN QUERY TREE']) {
-    const tree = await store.userQueryBytes(`${pass} ${select}`, 'TSVRaw', { signal });
-    checkTree(tree.toString('utf8'), store.database);
+export interface GuardedSql {
+  /** The statement without its FORMAT clause. */
+  readonly text: string;
+  readonly format: string | undefined;
+}
+
+/**
+ * Throws LKL_ERR_SQL_REFUSED unless the statement only reads what is open to people. `explain` runs a statement on the
+ * read-only connection: first without analysis, which evaluates nothing, for the functions; then analysed, for the tables.
+ */
+export async function guardUserSql(sql: string, database: string, explain: (sql: string) => Promise<string>): Promise<GuardedSql> {
+  const { text, format, select } = parse(sql);
+  if (format !== undefined && !/^\w+$/.test(format)) throw refuse(`format ${JSON.stringify(format)} is not a name`);
+  if (select !== undefined) {
+    checkTree(await explain(`EXPLAIN QUERY TREE run_passes = 0 ${select}`), database);
+    checkTree(await explain(`EXPLAIN QUERY TREE ${select}`), database);
   }
+  return { text, format };
 }
 
 /** What went wrong with a statement by people is theirs to mend, the engine's words help. */
@@ -128,15 +140,16 @@ function toRefusal(error: unknown): unknown {
   return refuse(mend === '' ? text : `${mend} (${text})`, error);
 }
 
+export const contentTypeOf = (format: string): string =>
+  CONTENT_TYPES.find(([pattern]) => pattern.test(format))?.[1] ?? 'application/octet-stream';
+
 export async function runUserSql(store: Store, sql: string, options: UserSqlOptions = {}): Promise<UserSqlResult> {
-  const statement = parse(sql);
-  const format = statement.format ?? options.format ?? 'JSONCompact';
-  if (!/^\w+$/.test(format)) throw refuse(`format ${JSON.stringify(format)} is not a name`);
+  const { signal } = options;
+  const explain = async (text: string) => (await store.userQueryBytes(text, 'TSVRaw', { signal })).toString('utf8');
   try {
-    if (statement.select !== undefined) await checkSelect(store, statement.select, options.signal);
-    const body = await store.userQueryBytes(statement.text, format, { signal: options.signal });
-    const contentType = CONTENT_TYPES.find(([pattern]) => pattern.test(format))?.[1] ?? 'application/octet-stream';
-    return { format, contentType, body };
+    const guarded = await guardUserSql(sql, store.database, explain);
+    const format = guarded.format ?? options.format ?? 'JSONCompact';
+    return { format, contentType: contentTypeOf(format), body: await store.userQueryBytes(guarded.text, format, { signal }) };
   } catch (error) {
     throw toRefusal(error);
   }

@@ -1,0 +1,71 @@
+/** Stores on temporary directories and samples for them. chDB binds one directory per process: one open store per test file. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { MetricName, ProcessIdentity } from '../../../shared/sample.ts';
+import { migrate } from '../../../shared/store/migrate.ts';
+import type { SampleColumns } from '../../../shared/store/samples.ts';
+import { openStore, type Store } from '../../../shared/store/store.ts';
+
+export function temporaryDirectory(): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), 'leakline-store-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export async function temporaryStore(): Promise<{ store: Store; path: string; close: () => Promise<void> }> {
+  const { path, remove } = temporaryDirectory();
+  const store = await openStore({ path });
+  await migrate(store);
+  return {
+    store,
+    path,
+    close: async () => {
+      await store.close();
+      remove();
+    },
+  };
+}
+
+export interface SampleRow extends Partial<ProcessIdentity>, Partial<Record<MetricName, number>> {
+  readonly time: number;
+}
+
+const IDENTITY: ProcessIdentity = {
+  lifetime: '00000000000000aa',
+  service: 'checkout',
+  environment: 'production',
+  version: '1.4.0',
+  host: 'host-1',
+  instance: 'checkout-0',
+  pid: 4242,
+  process_started_at: Date.UTC(2026, 0, 1),
+  runtime: 'nodejs',
+  labels: {},
+};
+
+/** Rows as the columns the ingester makes; a process per row, as a decoder would append them. */
+export function columnsOf(rows: readonly SampleRow[], source = { agent: 'agent-1', boot: 'boot-1', seq: 0 }): SampleColumns {
+  const processes = rows.map((row) => ({ ...IDENTITY, ...row }));
+  const column = <Name extends keyof ProcessIdentity>(name: Name) => processes.map((process) => process[name]);
+  const names = new Set<MetricName>();
+  for (const row of rows) for (const name of Object.keys(row)) if (!(name in IDENTITY) && name !== 'time') names.add(name as MetricName);
+  return {
+    processes: {
+      lifetime: column('lifetime'),
+      service: column('service'),
+      environment: column('environment'),
+      version: column('version'),
+      host: column('host'),
+      instance: column('instance'),
+      pid: column('pid'),
+      process_started_at: column('process_started_at'),
+      runtime: column('runtime'),
+      labels: column('labels'),
+    },
+    sources: { agent: [source.agent], boot: [source.boot], seq: [source.seq] },
+    process: Uint32Array.from(rows.keys()),
+    source: new Uint32Array(rows.length),
+    time: Float64Array.from(rows, (row) => row.time),
+    metrics: Object.fromEntries([...names].map((name) => [name, Float64Array.from(rows, (row) => row[name] ?? Number.NaN)])),
+  };
+}
