@@ -124,7 +124,7 @@ it.each(['LKL_ERR_STORE_UNAVAILABLE', 'LKL_ERR_STORE_REFUSED'] as const)(
     const { bus, ingester, valueOf } = await start({
       store: failing(() => (away ? new LeaklineError(code, 'no disk') : undefined)),
       flags: { 'ingester.maxBatchRows': 10 },
-      maxBytes: 100_000,
+      maxBytes: 60_000,
     });
     let acknowledged = 0;
     const now = Date.now();
