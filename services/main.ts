@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /** The `leakline` command: the only reader of arguments and environment, the only place that wires rooms together and exits. */
-import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { LeaklineError } from '../shared/errors.ts';
-import { createContext, runUntilStopped, type Context, type GlobalFlags } from './cli/context.ts';
+import { createContext, packageVersion, stopOnSignals, type Context, type GlobalFlags } from './cli/context.ts';
 
 /** 0 fine, 1 the answer is "no", 2 usage or configuration, 3 a dependency is unreachable. */
 const EXIT = { fine: 0, no: 1, usage: 2, unreachable: 3 } as const;
@@ -14,8 +15,12 @@ const env = process.env;
 async function withContext(flags: Record<string, unknown>, body: (context: Context) => Promise<unknown>, quiet = false): Promise<void> {
   const level = quiet && env['LEAKLINE_LOG_LEVEL'] === undefined ? { 'log.level': 'warn' } : {};
   const context = createContext(globals(), { ...level, ...flags }, env);
+  stopOnSignals(context);
   try {
     await body(context);
+  } catch (error) {
+    // What breaks off because somebody asked to stop is no failure.
+    if (!context.lifecycle.stopping.aborted) throw error;
   } finally {
     await context.lifecycle.stop();
   }
@@ -23,7 +28,7 @@ async function withContext(flags: Record<string, unknown>, body: (context: Conte
 
 const program = new Command('leakline')
   .description('Fleet-wide memory-leak telemetry with alerting.')
-  .version(version())
+  .version(packageVersion())
   .option('--config <file>', 'configuration file (default: leakline.yaml where it exists)')
   .exitOverride()
   .configureHelp({ showGlobalOptions: true })
@@ -31,16 +36,8 @@ const program = new Command('leakline')
 
 const globals = (): GlobalFlags => program.opts<GlobalFlags>();
 
-function version(): string {
-  for (const up of ['../package.json', '../../package.json']) {
-    try {
-      return (JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8')) as { version: string }).version;
-    } catch {
-      // dist/ stands one level deeper than the sources
-    }
-  }
-  return 'unknown';
-}
+/** Seconds stand for minutes, and a limit gives the demo programs a time to run out at. */
+const DEMO_SETTINGS = { profile: 'minutes', 'agent.interval': '1s', 'detector.defaultMemoryLimit': '320MiB' };
 
 program
   .command('up')
@@ -52,16 +49,17 @@ program
   .option('--no-demo', 'no demo programs')
   .action(async (options: { data?: string; listen?: string; agent?: boolean; demo?: boolean }) => {
     const demo = options.demo === true;
+    const ephemeral = demo && options.data === undefined && env['LEAKLINE_DATA'] === undefined;
     const flags = {
-      data: options.data,
+      data: ephemeral ? join(tmpdir(), `leakline-demo-${process.pid}`) : options.data,
       listen: options.listen,
-      ...(demo && env['LEAKLINE_PROFILE'] === undefined ? { profile: 'minutes' } : {}),
+      ...(demo ? DEMO_SETTINGS : {}),
     };
     await withContext(
       flags,
       async (context) => {
         const { runUp } = await import('./cli/up.ts');
-        await runUp(context, { agent: options.agent === true, demo });
+        await runUp(context, { agent: options.agent === true, demo, ephemeral });
       },
       demo,
     );
@@ -102,20 +100,26 @@ const service = (name: string, description: string) =>
     .option('--store <url>', 'ClickHouse HTTP address')
     .option('--listen <host:port>', 'address to listen on');
 
-const serviceFlags = (options: { kafka?: string; store?: string; listen?: string }) => ({
+interface ServiceOptions {
+  readonly kafka?: string;
+  readonly store?: string;
+  readonly listen?: string;
+}
+
+const serviceFlags = (options: ServiceOptions) => ({
   listen: options.listen,
   'store.url': options.store,
   ...(options.kafka === undefined ? {} : { 'bus.kind': 'kafka', 'bus.brokers': options.kafka }),
 });
 
-service('gateway', 'take samples over HTTP and OTLP and put them on the bus').action(async (options: object) => {
+service('gateway', 'take samples over HTTP and OTLP and put them on the bus').action(async (options: ServiceOptions) => {
   await withContext(serviceFlags(options), async (context) => {
     const { runGateway } = await import('./cli/fleet.ts');
     await runGateway(context);
   });
 });
 
-service('ingester', 'move samples from the bus into the store').action(async (options: object) => {
+service('ingester', 'move samples from the bus into the store').action(async (options: ServiceOptions) => {
   await withContext(serviceFlags(options), async (context) => {
     const { runIngester } = await import('./cli/fleet.ts');
     await runIngester(context);
@@ -124,14 +128,14 @@ service('ingester', 'move samples from the bus into the store').action(async (op
 
 service('detector', 'judge every service and tell people')
   .option('--once', 'evaluate once and end')
-  .action(async (options: { once?: boolean }) => {
+  .action(async (options: ServiceOptions & { once?: boolean }) => {
     await withContext(serviceFlags(options), async (context) => {
       const { runDetector } = await import('./cli/fleet.ts');
       await runDetector(context, { once: options.once === true });
     });
   });
 
-service('console', 'serve the page, the API and SQL').action(async (options: object) => {
+service('console', 'serve the page, the API and SQL').action(async (options: ServiceOptions) => {
   await withContext(serviceFlags(options), async (context) => {
     const { runConsole } = await import('./cli/fleet.ts');
     await runConsole(context);

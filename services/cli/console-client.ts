@@ -54,25 +54,25 @@ export async function printStatus(target: ConsoleTarget, json: boolean): Promise
   }
   for (const [section, value] of Object.entries(status)) {
     if (!Array.isArray(value)) {
-      process.stdout.write(`${section}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}\n`);
+      process.stdout.write(`${section}: ${cell(value)}\n`);
       continue;
     }
-    const rows = value as Record<string, unknown>[];
+    const rows = (value as unknown[]).map((row) =>
+      typeof row === 'object' && row !== null ? (row as Record<string, unknown>) : { [section]: row },
+    );
     process.stdout.write(`${section}: ${rows.length === 0 ? 'none' : rows.length}\n`);
     const head = Object.keys(rows[0] ?? {});
     if (head.length === 0) continue;
     const table = new Table({ head, style: { head: [], border: [] } });
-    for (const row of rows)
-      table.push(
-        head.map((name) =>
-          row[name] === null || row[name] === undefined
-            ? ''
-            : typeof row[name] === 'object'
-              ? JSON.stringify(row[name])
-              : String(row[name]),
-        ),
-      );
+    for (const row of rows) table.push(head.map((name) => cell(row[name])));
     process.stdout.write(`${table.toString()}\n`);
   }
   return status.healthy;
+}
+
+/** Moments are shown as people read them. */
+function cell(value: unknown): string {
+  if (value === null || value === undefined) return '';
+  if (typeof value === 'number' && value > 1e12) return new Date(value).toISOString();
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -1,12 +1,15 @@
 /** What every command starts from: validated configuration, log, metrics, clock and an orderly end. */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { systemClock, type Clock } from '../../shared/clock.ts';
 import { configSecrets, loadConfig, redactedConfig, type Config } from '../../shared/config.ts';
 import { createLifecycle, type Lifecycle } from '../../shared/lifecycle.ts';
 import { createLog, type Logger } from '../../shared/log.ts';
 import { Metrics } from '../../shared/metrics.ts';
+import { packageRoot } from './package-root.ts';
 
 export interface Context {
+  readonly version: string;
   readonly config: Config;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -36,23 +39,37 @@ export function configFrom(global: GlobalFlags, flags: Record<string, unknown>, 
   return loadConfig({ ...(file === undefined ? {} : { file }), env, flags, readFile: (path) => readFileSync(path, 'utf8') });
 }
 
+export function packageVersion(): string {
+  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version;
+}
+
 /** `flags` are dotted configuration paths; `env` is handed in by main.ts, the only reader of the environment. */
 export function createContext(global: GlobalFlags, flags: Record<string, unknown>, env: NodeJS.ProcessEnv): Context {
   const config = configFrom(global, flags, env);
   const log = createLog({ level: config.log.level, secrets: configSecrets(config) });
   log.debug({ config: redactedConfig(config) }, 'configuration');
-  return { config, log, metrics: new Metrics(), clock: systemClock, lifecycle: createLifecycle() };
+  return { version: packageVersion(), config, log, metrics: new Metrics(), clock: systemClock, lifecycle: createLifecycle() };
 }
 
-/** Runs until SIGINT or SIGTERM (or until `ended` settles), then stops everything in reverse order. */
-export async function runUntilStopped(context: Context, ended?: Promise<unknown>): Promise<void> {
-  const signalled = new Promise<string>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
-  });
-  try {
-    const reason = await Promise.race([signalled, ...(ended === undefined ? [] : [ended.then(() => 'ended')])]);
-    context.log.info({ reason }, 'stopping');
-  } finally {
-    await context.lifecycle.stop();
+/** The first SIGINT or SIGTERM stops everything in order, also while still starting; a second one ends at once. */
+export function stopOnSignals({ lifecycle, log }: Context): void {
+  let asked = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (asked) process.exit(130);
+      asked = true;
+      log.info({ signal }, 'stopping');
+      lifecycle.stop().catch((error: unknown) => {
+        log.error({ err: error instanceof Error ? error.message : String(error) }, 'did not stop cleanly');
+      });
+    });
   }
+}
+
+/** For services that stay: resolves when somebody asks to stop. */
+export async function untilStopped({ lifecycle }: Context): Promise<void> {
+  if (lifecycle.stopping.aborted) return;
+  await new Promise<void>((resolve) => {
+    lifecycle.stopping.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

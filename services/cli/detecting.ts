@@ -1,0 +1,73 @@
+/** Wires the detector to the store, and the notifier behind it. */
+import type { Gauge } from 'prom-client';
+import type { Series } from '../../shared/series.ts';
+import { appendIncidentEvents, readIncidentEvents } from '../../shared/store/incidents.ts';
+import { readSeries } from '../../shared/store/series.ts';
+import type { Store } from '../../shared/store/store.ts';
+import { saveJudgements } from '../../shared/store/trends.ts';
+import { createDetector, type Detector, type Evaluation } from '../detector/detector.ts';
+import { policyFor } from '../detector/policy.ts';
+import { startSchedule } from '../detector/schedule.ts';
+import type { Context } from './context.ts';
+
+const DEFAULT_SCHEDULE = { production: '0 * * * * *', minutes: '*/5 * * * * *' } as const;
+
+/** Where no cgroup limit is known, the configured one stands in. */
+function withDefaultLimit(series: Series, limitBytes: number): Series {
+  if (limitBytes === 0) return series;
+  return {
+    ...series,
+    columns: { ...series.columns, memoryLimitLast: series.columns.memoryLimitLast.map((limit) => (limit > 0 ? limit : limitBytes)) },
+  };
+}
+
+export function createConfiguredDetector({ config }: Context, store: Store): Detector {
+  const limitBytes = config.detector.defaultMemoryLimit;
+  return createDetector({
+    policy: policyFor(config.profile, config.detector.alerts),
+    ports: {
+      readSeries: async (query) => (await readSeries(store, query)).map((series) => withDefaultLimit(series, limitBytes)),
+      readIncidentEvents: () => readIncidentEvents(store),
+      appendIncidentEvents: (events) => appendIncidentEvents(store, events),
+      saveJudgements: (judgements) => saveJudgements(store, judgements),
+    },
+  });
+}
+
+export interface Detecting {
+  /** The newest evaluation; undefined before the first. */
+  latest(): Evaluation | undefined;
+}
+
+/** Evaluates on schedule; what people must be told, the notifier finds in the store. */
+export function startDetecting(context: Context, store: Store): Detecting {
+  const { config, clock, log, metrics, lifecycle } = context;
+  const detector = createConfiguredDetector(context, store);
+  const seconds = metrics.histogram('leakline_evaluation_seconds', 'duration of one evaluation of every service');
+  const evaluations = metrics.counter('leakline_evaluations_total', 'evaluations by outcome', ['outcome']);
+  const lastAt = metrics.gauge('leakline_last_evaluation_timestamp_seconds', 'when the last evaluation that worked was made');
+  const verdicts: Gauge<'verdict'> = metrics.gauge('leakline_services', 'services and versions by verdict', ['verdict']);
+  let latest: Evaluation | undefined;
+
+  const schedule = startSchedule({
+    expression: config.detector.schedule === '' ? DEFAULT_SCHEDULE[config.profile] : config.detector.schedule,
+    clock,
+    evaluate: async (at) => {
+      const stopTimer = seconds.startTimer();
+      latest = await detector.evaluate(at);
+      stopTimer();
+      evaluations.inc({ outcome: 'done' });
+      lastAt.set(at / 1000);
+      verdicts.reset();
+      for (const { verdict } of latest.pooled) verdicts.inc({ verdict });
+      for (const event of latest.events) log.info({ incident: event.incident, event: event.type, note: event.note }, 'incident changed');
+    },
+    onError: (error) => {
+      evaluations.inc({ outcome: 'failed' });
+      log.error({ err: error instanceof Error ? error.message : String(error) }, 'evaluation failed; the next one catches up');
+    },
+    onSkipped: () => evaluations.inc({ outcome: 'skipped' }),
+  });
+  lifecycle.onStop('detector', () => schedule.stop());
+  return { latest: () => latest };
+}

@@ -1,0 +1,10 @@
+/** Opens Kafka as configured. Apart from the rest so that an agent loads nothing it does not use. */
+import type { Bus } from '../../shared/bus/bus.ts';
+import { createKafkaBus } from '../../shared/bus/kafka.ts';
+import type { Context } from './context.ts';
+
+export function openBus({ config, clock, log, lifecycle }: Context): Bus {
+  const bus = createKafkaBus({ settings: config.bus, clock, log });
+  lifecycle.onStop('bus', () => bus.close());
+  return bus;
+}
