@@ -1,0 +1,45 @@
+/** What rollups must hold, computed from the rows in the plainest way. */
+import { METRIC_NAMES, METRICS, type MetricName } from '../../../shared/sample.ts';
+import type { SampleRow } from './fixture.ts';
+
+/** Rows of one lifetime keyed by time: the last one written of a time counts. */
+export function distinctRows(rows: readonly SampleRow[]): SampleRow[] {
+  const byKey = new Map(rows.map((row) => [`${row.lifetime ?? ''} ${row.time}`, row]));
+  return [...byKey.values()].sort((a, b) => a.time - b.time);
+}
+
+const LAST_ONLY = new Set<MetricName>(['memory_limit', 'heap_limit']);
+
+function aggregates(name: MetricName, rows: readonly SampleRow[]): Record<string, number | null> {
+  const values = rows.map((row) => row[name]).filter((value) => value !== undefined);
+  const last = { [`${name}_last`]: values.at(-1) ?? null };
+  if (METRICS[name].kind === 'counter' || LAST_ONLY.has(name)) return last;
+  const extremes = {
+    ...last,
+    [`${name}_min`]: values.length === 0 ? null : Math.min(...values),
+    [`${name}_max`]: values.length === 0 ? null : Math.max(...values),
+  };
+  if (METRICS[name].unit !== 'By') return extremes;
+  const sum = values.length === 0 ? null : values.reduce((total, value) => total + value, 0);
+  return { ...extremes, [`${name}_sum`]: sum, [`${name}_count`]: values.length };
+}
+
+/** One object per lifetime and unit, sorted by lifetime and time. */
+export function naiveRollups(rows: readonly SampleRow[], unitMs: number): Record<string, unknown>[] {
+  const groups = new Map<string, SampleRow[]>();
+  for (const row of distinctRows(rows)) {
+    const key = `${row.lifetime ?? ''} ${Math.floor(row.time / unitMs) * unitMs}`;
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  }
+  return [...groups]
+    .map(([key, group]) => {
+      const [lifetime = '', start = ''] = key.split(' ');
+      const columns = Object.assign({}, ...METRIC_NAMES.map((name) => aggregates(name, group))) as Record<string, unknown>;
+      return { lifetime, start: Number(start), samples: group.length, ...columns };
+    })
+    .sort((a, b) => (a.lifetime < b.lifetime ? -1 : a.lifetime > b.lifetime ? 1 : a.start - b.start));
+}
+
+export const ROLLUP_COLUMNS = Object.keys(naiveRollups([{ time: 0 }], 60_000)[0] ?? {}).filter(
+  (column) => column !== 'lifetime' && column !== 'start',
+);

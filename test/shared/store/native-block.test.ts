@@ -1,0 +1,109 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encodeNativeBlock, type NativeColumn } from '../../../shared/store/native-block.ts';
+import { decodeNative } from '../../../shared/store/native-read.ts';
+import type { Store } from '../../../shared/store/store.ts';
+import { temporaryStore } from './fixture.ts';
+
+let store: Store;
+let close: () => Promise<void>;
+
+beforeAll(async () => {
+  ({ store, close } = await temporaryStore());
+  await store.command(`CREATE TABLE anything (
+    row UInt32, whole UInt64, maybe Nullable(UInt64), ratio Nullable(Float64), plain Float64, at DateTime64(3, 'UTC'),
+    word String, kind LowCardinality(String), labels Map(LowCardinality(String), String)
+  ) ENGINE = Memory`);
+});
+afterAll(() => close());
+
+const whole = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
+const word = fc.string({ unit: 'grapheme', maxLength: 40 });
+const rowArbitrary = fc.record({
+  whole,
+  maybe: fc.option(whole, { nil: null }),
+  ratio: fc.option(fc.double({ noNaN: true }), { nil: null }),
+  plain: fc.double({ noNaN: true, noDefaultInfinity: true }),
+  at: fc.integer({ min: Date.UTC(1930, 0), max: Date.UTC(2200, 0) }),
+  word,
+  kind: word,
+  labels: fc.dictionary(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 }), word, { maxKeys: 3 }),
+});
+
+describe('Native blocks', () => {
+  it('are read back by the engine as they were written', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(rowArbitrary, { minLength: 1, maxLength: 300 }), async (rows) => {
+        await store.command('TRUNCATE TABLE anything');
+        const index = Uint32Array.from(rows.keys());
+        const numbers = (pick: (row: (typeof rows)[number]) => number | null) => Float64Array.from(rows, (row) => pick(row) ?? Number.NaN);
+        const columns: NativeColumn[] = [
+          { name: 'row', type: 'UInt32', values: index },
+          { name: 'whole', type: 'UInt64', values: numbers((row) => row.whole) },
+          { name: 'maybe', type: 'Nullable(UInt64)', values: numbers((row) => row.maybe) },
+          { name: 'ratio', type: 'Nullable(Float64)', values: numbers((row) => row.ratio) },
+          { name: 'plain', type: 'Float64', values: numbers((row) => row.plain) },
+          { name: 'at', type: 'DateTime64(3)', values: numbers((row) => row.at) },
+          { name: 'word', type: 'String', values: rows.map((row) => row.word), index },
+          { name: 'kind', type: 'LowCardinality(String)', values: rows.map((row) => row.kind), index },
+          { name: 'labels', type: 'Map(String, String)', values: rows.map((row) => row.labels), index },
+        ];
+        await store.insertNative('anything', encodeNativeBlock(columns, rows.length));
+        const back = await store.query<Record<string, unknown>>(`SELECT
+          whole, maybe, isNull(ratio) AS ratioIsNull, reinterpretAsUInt64(ifNull(ratio, 0)) = reinterpretAsUInt64(ifNull(ratio, 0)) AS same,
+          toUnixTimestamp64Milli(anything.at) AS at, word, toString(kind) AS kind, labels FROM anything ORDER BY row`);
+        expect(back.map(({ whole: w, maybe, at, word: text, kind, labels }) => ({ w, maybe, at, text, kind, labels }))).toEqual(
+          rows.map((row) => ({
+            w: row.whole,
+            maybe: row.maybe,
+            at: row.at,
+            text: row.word,
+            kind: row.kind,
+            labels: row.labels,
+          })),
+        );
+        const bytes = await store.queryBytes('SELECT ifNull(ratio, nan) AS ratio, plain FROM anything ORDER BY row', 'Native');
+        const table = decodeNative(bytes);
+        expect(table.numbers('plain')).toEqual(numbers((row) => row.plain));
+        expect(table.numbers('ratio')).toEqual(numbers((row) => row.ratio));
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it('use wider keys as a dictionary grows', async () => {
+    for (const distinct of [1, 256, 257, 65_536, 65_537]) {
+      await store.command('TRUNCATE TABLE anything');
+      const values = Array.from({ length: distinct }, (_, item) => `kind ${item}`);
+      const block = encodeNativeBlock(
+        [{ name: 'kind', type: 'LowCardinality(String)', values, index: Uint32Array.from(values.keys()) }],
+        distinct,
+      );
+      await store.insertNative('anything', block);
+      expect(await store.query('SELECT uniqExact(kind) AS kinds, max(length(kind)) > 0 AS some FROM anything')).toEqual([
+        { kinds: distinct, some: 1 },
+      ]);
+    }
+  });
+
+  it('of no rows is no insert', async () => {
+    await store.command('TRUNCATE TABLE anything');
+    await store.insertNative('anything', encodeNativeBlock([{ name: 'whole', type: 'UInt64', values: [] }], 0));
+    expect(await store.query('SELECT count() AS rows FROM anything')).toEqual([{ rows: 0 }]);
+  });
+});
+
+describe('decodeNative', () => {
+  it('joins blocks and gives each row its array', async () => {
+    const bytes = await store.queryBytes(
+      `SELECT toString(number) AS name, toFloat64(number) AS value, arrayMap(i -> toFloat64(i), range(number % 5)) AS items
+      FROM numbers(200000)`,
+      'Native',
+    );
+    const table = decodeNative(bytes);
+    expect(table.rows).toBe(200_000);
+    expect(table.strings('name')[199_999]).toBe('199999');
+    expect(table.numbers('value')[123_456]).toBe(123_456);
+    expect(table.arrays('items')[199_999]).toEqual(Float64Array.of(0, 1, 2, 3));
+  });
+});

@@ -1,0 +1,118 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { METRIC_NAMES, type MetricName } from '../../../shared/sample.ts';
+import { rollUp } from '../../../shared/store/rollups.ts';
+import { insertSamples } from '../../../shared/store/samples.ts';
+import type { Store } from '../../../shared/store/store.ts';
+import { columnsOf, temporaryStore, type SampleRow } from './fixture.ts';
+import { distinctRows, naiveRollups, ROLLUP_COLUMNS } from './naive-rollup.ts';
+
+let store: Store;
+let close: () => Promise<void>;
+const HOUR = 3_600_000;
+const base = Math.floor(Date.now() / HOUR) * HOUR - 5 * HOUR;
+
+beforeAll(async () => ({ store, close } = await temporaryStore()));
+afterAll(() => close());
+beforeEach(async () => {
+  for (const table of ['raw_samples', 'minute_rollups', 'hour_rollups', 'lifetimes', 'rollup_checkpoints'])
+    await store.command(`TRUNCATE TABLE ${table}`);
+});
+
+const stored = (table: string, time: string) =>
+  store.query<Record<string, unknown>>(
+    `SELECT lifetime, toUnixTimestamp(${time}) * 1000 AS start, ${ROLLUP_COLUMNS.join(', ')} FROM ${table} FINAL ORDER BY lifetime, start`,
+  );
+
+async function expectRollupsOf(rows: readonly SampleRow[]): Promise<void> {
+  expect(await stored('minute_rollups', 'minute')).toEqual(naiveRollups(rows, 60_000));
+  expect(await stored('hour_rollups', 'hour')).toEqual(naiveRollups(rows, HOUR));
+  const [raw] = await store.query<{ rows: number }>('SELECT count() AS rows FROM samples');
+  expect(raw?.rows).toBe(distinctRows(rows).length);
+}
+
+const value = (name: MetricName) =>
+  name.endsWith('_seconds') ? fc.double({ min: 0, max: 1e6, noNaN: true }) : fc.integer({ min: 0, max: 2 ** 40 });
+
+/** The same (lifetime, time) always carries the same values, as a sample sent twice does. */
+const sampleAt = (lifetime: number, second: number, values: Partial<Record<MetricName, number>>): SampleRow => ({
+  lifetime: lifetime.toString(16).padStart(16, '0'),
+  instance: `checkout-${lifetime % 2}`,
+  time: base + second * 1000,
+  ...values,
+});
+
+const history = fc
+  .uniqueArray(
+    fc.tuple(
+      fc.integer({ min: 1, max: 3 }),
+      fc.integer({ min: 0, max: 3 * 3600 }),
+      fc.record(Object.fromEntries(METRIC_NAMES.map((name) => [name, value(name)])), { requiredKeys: [] }),
+    ),
+    { selector: ([lifetime, second]) => `${lifetime} ${second}`, minLength: 1, maxLength: 60 },
+  )
+  .map((samples) => samples.map(([lifetime, second, values]) => sampleAt(lifetime, second, values)));
+
+describe('rollUp', () => {
+  it('makes rollups that are a function of the samples, however they arrive', async () => {
+    await fc.assert(
+      fc.asyncProperty(history, fc.array(fc.nat(), { minLength: 4, maxLength: 4 }), async (rows, cuts) => {
+        for (const table of ['raw_samples', 'minute_rollups', 'hour_rollups', 'rollup_checkpoints'])
+          await store.command(`TRUNCATE TABLE ${table}`);
+        for (const cut of cuts) {
+          // Any part of the history, again and in another order, with a roll-up after each.
+          const start = cut % rows.length;
+          const part = rows.slice(start, start + 1 + (cut % 29)).reverse();
+          await insertSamples(store, columnsOf(part));
+          await rollUp(store);
+        }
+        await insertSamples(store, columnsOf(rows));
+        await rollUp(store);
+        await expectRollupsOf(rows);
+      }),
+      { numRuns: 6 },
+    );
+  });
+
+  const ramp = Array.from({ length: 400 }, (_, tick) => sampleAt(1 + (tick % 2), tick * 10, { rss: 1e6 + tick * 4096, gc_count: tick }));
+
+  it('changes nothing when everything is sent again', async () => {
+    await insertSamples(store, columnsOf(ramp));
+    await rollUp(store);
+    const before = await store.query('SELECT * EXCEPT (received_at) FROM samples ORDER BY lifetime, time');
+    for (let again = 0; again < 3; again++) await insertSamples(store, columnsOf(ramp));
+    await rollUp(store);
+    expect(await store.query('SELECT * EXCEPT (received_at) FROM samples ORDER BY lifetime, time')).toEqual(before);
+    await expectRollupsOf(ramp);
+  });
+
+  it('gives the same when several run at once while samples come in', async () => {
+    const parts = Array.from({ length: 8 }, (_, part) => ramp.slice(part * 50, part * 50 + 50));
+    await Promise.all(
+      parts.map(async (part) => {
+        await insertSamples(store, columnsOf(part));
+        await rollUp(store);
+      }),
+    );
+    await rollUp(store);
+    await expectRollupsOf(ramp);
+  });
+
+  it('writes nothing anew when nothing came in', async () => {
+    await insertSamples(store, columnsOf(ramp));
+    await rollUp(store);
+    const counts = () => store.query('SELECT (SELECT count() FROM minute_rollups) AS minutes, (SELECT count() FROM hour_rollups) AS hours');
+    const before = await counts();
+    await rollUp(store);
+    await rollUp(store);
+    expect(await counts()).toEqual(before);
+  });
+
+  it('takes in samples that come hours late', async () => {
+    await insertSamples(store, columnsOf(ramp.slice(100)));
+    await rollUp(store);
+    await insertSamples(store, columnsOf(ramp.slice(0, 100)));
+    await rollUp(store);
+    await expectRollupsOf(ramp);
+  });
+});
