@@ -12,6 +12,8 @@ export interface Surroundings {
   readonly settledLevel: number;
   /** For how long earlier lifetimes stayed settled, ms. */
   readonly settledMs: number;
+  /** What earlier lifetimes grew by that were growing the same way when they ended, bytes. */
+  readonly recurringGrowth: number;
   /** Bytes the level may grow to; 0 = unknown. */
   readonly limitBytes: number;
   /** Resident bytes that the judged signal leaves out (file pages), added to the level when held against the limit. */
@@ -23,7 +25,16 @@ export type Calm = 'flat' | 'within-earlier-levels' | 'needs-patience';
 
 /** `passes` or the named reason why the growth is not (yet) a leak. */
 export type GrowthReason =
-  'passes' | Calm | 'too-short' | 'not-significant' | 'flattening' | 'level-shift' | 'levelling-off' | 'logarithmic-creep' | 'follows-load';
+  | 'passes'
+  | Calm
+  | 'too-short'
+  | 'not-significant'
+  | 'flattening'
+  | 'level-shift'
+  | 'levelling-off'
+  | 'logarithmic-creep'
+  | 'follows-load'
+  | 'awaits-collection';
 
 export interface Growth {
   readonly reason: GrowthReason;
@@ -82,7 +93,8 @@ export function judgeWindow(
     const risen = recent - Math.max(started, held);
     if (risen < 0.5 * policy.minGrowthShare * started) return 'within-earlier-levels';
     const least = policy.patienceSettled * Math.min(1, policy.longWatchMs / watched);
-    if (risen < 0.6 * least * (risen + Math.max(0, ceilingFrom(started) - recent))) return 'needs-patience';
+    const known = risen + around.recurringGrowth;
+    if (known < 0.6 * least * (known + Math.max(0, ceilingFrom(started) - recent))) return 'needs-patience';
   }
 
   const trend = theilSen(time, floor, from, to);
@@ -90,8 +102,10 @@ export function judgeWindow(
   const last = Math.min(trend.last, recent + trend.noise);
   const grown = last - Math.max(trend.first, held);
   const left = Math.max(0, ceilingFrom(trend.first) - last);
-  const share = grown > 0 ? grown / (grown + left) : 0;
-  const neededShare = patience(level, from, watched, grown, around, policy);
+  const watchedGrowth = grown + around.recurringGrowth;
+  const share = grown > 0 ? watchedGrowth / (watchedGrowth + left) : 0;
+  const garbage = garbageOf(level, from, trend.slope);
+  const neededShare = patience(level, from, watched, grown, garbage, around, policy);
   const growth: Growth = {
     reason: 'passes',
     widthMs,
@@ -121,6 +135,7 @@ export function judgeWindow(
   if (watched < policy.minWatchMs) return fail('too-short');
   if (significance < policy.minSignificance) return fail('not-significant');
   if (!explaining && share < neededShare) return fail('needs-patience');
+  if (garbage === 'known' && share < neededShare) return fail('awaits-collection');
   if (stillGrowing(floor, from, to) < 0.45) return fail('flattening');
   if (isLevelShift(level, from, to, trend.slope)) return fail('level-shift');
   const bounded = boundedShape(level, from, around, trend.effectiveSize, left + last);
@@ -136,15 +151,41 @@ export function judgeWindow(
  * The share of the way to the limit that must have been watched. Growth out of a settled past is news; growth that has been there
  * since the process began may be a cache filling, and by Lindy's law the chance that it lasts to the limit is the share itself.
  */
-function patience(level: Resolution, from: number, watched: number, grown: number, around: Surroundings, policy: Policy): number {
+function patience(level: Resolution, from: number, watched: number, grown: number, garbage: Garbage, around: Surroundings, policy: Policy): number {
+  if (garbage === 'known') return policy.patienceCollection;
   const before = Math.max(0, (level.time[from] as number) - level.firstTime);
   const third = Math.floor(from / 3);
   const drift = third >= 1 ? medianOf(level.floor, from - third, from) - medianOf(level.floor, 0, third) : 0;
   const settled = (drift < 0.35 * grown ? before : 0) + around.settledMs;
-  const enough = Math.min(2.5 * watched, policy.settledMs);
-  const surprise = Math.min(1, settled / enough);
-  const share = policy.patienceUnsettled + (policy.patienceSettled - policy.patienceUnsettled) * surprise;
-  return share * Math.min(1, policy.longWatchMs / watched);
+  const enough = Math.max(Math.min(Math.max(2.5 * watched, 0.5 * policy.settledMs), policy.settledMs), 0.75 * watched);
+  // A level that often rose as far before, and came back, may do so again.
+  const rise = from > 0 ? (level.rise[from - 1] as number) : 0;
+  const novelty = rise > 0 ? Math.min(1, Math.max(0, (grown / rise - 0.5) / 1.5)) : 1;
+  const surprise = Math.min(1, settled / enough) * novelty;
+  const settledShare = policy.patienceSettled * Math.min(1, policy.longWatchMs / watched);
+  const collected = (level.fall.at(-1) as number) > 0.4 * grown;
+  const unsettled = garbage === 'none' ? policy.patienceUnsettled : collected ? policy.patienceGarbage : policy.patienceCollection;
+  const unsettledShare = unsettled * Math.min(1, (2 * policy.longWatchMs) / watched);
+  return unsettledShare + (settledShare - unsettledShare) * surprise;
+}
+
+type Garbage = 'none' | 'possible' | 'known';
+
+/** May the growth be garbage that a full collection will take away? Known from the live heap where a runtime tells it. */
+function garbageOf({ time, heapUsed, heapLive }: Resolution, from: number, slope: number): Garbage {
+  const to = time.length;
+  const span = (time[to - 1] as number) - (time[from] as number);
+  const used = rise(heapUsed, from, to) / span;
+  if (!(used >= 0.5 * slope)) return 'none';
+  const live = rise(heapLive, from, to) / span;
+  if (Number.isNaN(live)) return 'possible';
+  return live < 0.3 * slope ? 'known' : 'none';
+}
+
+/** Between the medians of the first and last quarter; NaN where it is not known. */
+function rise(column: ArrayLike<number>, from: number, to: number): number {
+  const quarter = Math.max(2, (to - from) >> 2);
+  return medianOf(column, to - quarter, to) - medianOf(column, from, from + quarter);
 }
 
 /** Growth of the later half of the window over that of the earlier half. */

@@ -14,9 +14,10 @@ export function growthKind(lifetime: Lifetime, growth: Growth): GrowthKind {
   const level = lifetime.resolutionOf(growth);
   const from = Math.max(0, level.time.length - (growth.to - growth.from));
   const live = columnSlope(level.time, level.heapLive, from, level.time.length);
-  const slope = Number.isNaN(live) ? columnSlope(level.time, level.heapUsed, from, level.time.length) : live;
-  if (Number.isNaN(slope)) return 'unknown';
-  const share = slope / growth.slope;
+  const used = columnSlope(level.time, level.heapUsed, from, level.time.length);
+  if (Number.isNaN(live) && Number.isNaN(used)) return 'unknown';
+  // The live heap is known late, the used one with its garbage: whichever grows is the heap growing.
+  const share = Math.max(Number.isNaN(live) ? 0 : live, Number.isNaN(used) ? 0 : used) / growth.slope;
   return share >= HEAP_SHARE ? 'heap' : share <= NATIVE_SHARE ? 'native' : 'mixed';
 }
 

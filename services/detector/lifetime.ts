@@ -3,7 +3,8 @@ import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import { judgeWindow, type Calm, type Growth, type Surroundings } from './growth.ts';
 import type { Policy } from './policy.ts';
 import { Resolution, type Reading } from './resolution.ts';
-import { medianOf } from './trend.ts';
+import { shapeOf } from './shape.ts';
+import { medianOf, theilSen } from './trend.ts';
 
 export type MemorySignal = 'anon' | 'rss' | 'working_set' | 'heap_live' | 'heap_used';
 
@@ -18,7 +19,11 @@ const HITS = 2;
 export interface Past {
   readonly settledLevel: number;
   readonly settledMs: number;
+  /** What lifetimes grew by that were still growing in a line when they ended, bytes. */
+  readonly recurringGrowth: number;
 }
+
+export const NO_PAST: Past = { settledLevel: Number.NEGATIVE_INFINITY, settledMs: 0, recurringGrowth: 0 };
 
 export class Lifetime {
   readonly identity: SeriesIdentity;
@@ -35,7 +40,7 @@ export class Lifetime {
   /** Growth that opened or keeps the verdict; undefined while none passes. */
   leak: Growth | undefined;
   /** Past knowledge it was started with. */
-  past: Past = { settledLevel: Number.NEGATIVE_INFINITY, settledMs: 0 };
+  past: Past = NO_PAST;
 
   readonly #policy: Policy;
   readonly #hits = new Map<number, number>();
@@ -51,7 +56,9 @@ export class Lifetime {
   }
 
   get warmAt(): number {
-    return this.firstTime + Math.max(0, this.#policy.warmUpMs - Math.max(0, this.firstTime - this.identity.startedAt));
+    // Where earlier lifetimes settled is known, growth counts above that only, and the start needs less of a cut.
+    const warmUpMs = this.past.settledMs > 0 ? 0.4 * this.#policy.warmUpMs : this.#policy.warmUpMs;
+    return this.firstTime + Math.max(0, warmUpMs - Math.max(0, this.firstTime - this.identity.startedAt));
   }
 
   /** Adds the blocks of a series that are newer than what is known and start before `until`. */
@@ -145,6 +152,7 @@ export class Lifetime {
       startedAt: Math.min(this.identity.startedAt, this.firstTime),
       settledLevel: this.past.settledLevel,
       settledMs: this.past.settledMs,
+      recurringGrowth: this.past.recurringGrowth,
       limitBytes: heapOnly && this.heapLimitBytes > 0 ? this.heapLimitBytes : this.limitBytes,
       besideBytes: this.signal === 'anon' && this.rssBytes > this.lastLevel ? this.rssBytes - this.lastLevel : 0,
     };
@@ -200,18 +208,24 @@ export class Lifetime {
     return best;
   }
 
-  /** Level it settled at when it ended: the highest it held, unless it was still climbing. */
-  settled(): Past {
+  /** What it teaches once it has ended: the level it settled at, or the growth it ended in. */
+  lesson(): Past {
     const level = this.#resolutionForAge();
-    const to = level.floor.length;
-    if (to < 6) return { settledLevel: Number.NEGATIVE_INFINITY, settledMs: 0 };
+    const { time, floor } = level;
+    const to = floor.length;
+    if (to < 6) return NO_PAST;
     const half = to >> 1;
-    const start = medianOf(level.floor, Math.max(0, half - 2), half + 1);
-    const end = medianOf(level.floor, to - 3, to);
-    const first = medianOf(level.floor, 0, 3);
-    const climbing = end - start > 0.35 * Math.max(end - first, 0) && end - start > 0.02 * start;
-    if (climbing) return { settledLevel: Number.NEGATIVE_INFINITY, settledMs: 0 };
-    return { settledLevel: level.held.at(-1) as number, settledMs: Math.max(0, this.lastTime - this.warmAt) / 2 };
+    const start = medianOf(floor, Math.max(0, half - 2), half + 1);
+    const end = medianOf(floor, to - 3, to);
+    const first = medianOf(floor, 0, 3);
+    const climbing = end - start > 0.35 * Math.max(end - first, 0) && end - start > 0.01 * start;
+    if (!climbing) return { settledLevel: level.held.at(-1) as number, settledMs: Math.max(0, this.lastTime - this.warmAt) / 2, recurringGrowth: 0 };
+    const trend = theilSen(time, floor, Math.max(0, to - 64), to);
+    const grown = trend.last - trend.first;
+    const shape = shapeOf(time, floor, Math.max(0, to - 64), to, Math.min(this.identity.startedAt, this.firstTime), trend.effectiveSize);
+    const line = shape.kind === 'line' || shape.advantage < 2;
+    const sure = trend.slope > this.#policy.minSignificance * trend.standardError && grown > 0.02 * trend.first;
+    return { ...NO_PAST, recurringGrowth: line && sure ? grown : 0 };
   }
 
   /** The finest resolution that still holds the whole lifetime. */
@@ -265,6 +279,7 @@ const TELLING = [
   'levelling-off',
   'follows-load',
   'needs-patience',
+  'awaits-collection',
   'passes',
 ];
 

@@ -25,6 +25,9 @@ export interface Policy {
   /** Share of the way from onset to limit that must have been watched, after a settled past / without one. */
   readonly patienceSettled: number;
   readonly patienceUnsettled: number;
+  /** The same for growth of a heap whose live part is not known: garbage may wait for its collection; and for garbage known as such. */
+  readonly patienceGarbage: number;
+  readonly patienceCollection: number;
   /** Slope over its standard error. */
   readonly minSignificance: number;
   /** Growth must be at least this share of the level it started from. */
@@ -60,8 +63,10 @@ export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Poli
     silenceMs: 24 * 60 * minute,
     settledMs: 30 * 60 * minute,
     longWatchMs: 36 * 60 * minute,
-    patienceSettled: 0.12 * patience,
-    patienceUnsettled: Math.min(0.6, 0.4 * patience),
+    patienceSettled: 0.1 * patience,
+    patienceUnsettled: Math.min(0.6, 0.42 * patience),
+    patienceGarbage: Math.min(0.75, 0.6 * patience),
+    patienceCollection: 0.85,
     minSignificance: 4.5,
     minGrowthShare: 0.03,
     minGrowthBytes: 1_000_000,

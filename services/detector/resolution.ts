@@ -4,6 +4,7 @@
  */
 
 const KEPT = 64;
+const RISE_BLOCKS = 40;
 
 /** What one base block says; NaN = unknown. */
 export interface Reading {
@@ -26,6 +27,10 @@ export class Resolution {
   readonly load: number[] = [];
   /** Highest level ever held (median of three floors) up to and with each kept block; -Infinity before the third. */
   readonly held: number[] = [];
+  /** Largest rise seen within `RISE_BLOCKS` blocks, up to and with each kept block, bytes. */
+  readonly rise: number[] = [];
+  /** Largest fall likewise. */
+  readonly fall: number[] = [];
   /** Middle of the first block ever closed; NaN before. */
   firstTime = Number.NaN;
   closed = 0;
@@ -98,11 +103,27 @@ export class Resolution {
     const { floor, held } = this;
     const last = floor.length - 1;
     const before = held.at(-1) ?? Number.NEGATIVE_INFINITY;
-    held.push(last < 2 ? before : Math.max(before, middleOf(floor[last - 2] as number, floor[last - 1] as number, floor[last] as number)));
+    const riseBefore = this.rise.at(-1) ?? 0;
+    if (last < 2) {
+      held.push(before);
+      this.rise.push(riseBefore);
+      this.fall.push(0);
+      return;
+    }
+    const level = middleOf(floor[last - 2] as number, floor[last - 1] as number, floor[last] as number);
+    held.push(Math.max(before, level));
+    let lowest = level;
+    let highest = level;
+    for (let index = Math.max(0, last - RISE_BLOCKS); index < last; index += 1) {
+      lowest = Math.min(lowest, floor[index] as number);
+      highest = Math.max(highest, floor[index] as number);
+    }
+    this.fall.push(Math.max(this.fall.at(-1) as number, highest - level));
+    this.rise.push(Math.max(riseBefore, level - lowest));
   }
 
   #forget(count: number): void {
-    for (const column of [this.time, this.floor, this.heapUsed, this.heapLive, this.load, this.held]) column.splice(0, count);
+    for (const column of [this.time, this.floor, this.heapUsed, this.heapLive, this.load, this.held, this.rise, this.fall]) column.splice(0, count);
   }
 }
 

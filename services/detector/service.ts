@@ -104,18 +104,21 @@ export class ServiceHistory {
     this.lifetimes.delete(lifetime.identity.lifetime);
     this.#retired.set(lifetime.identity.lifetime, lifetime.lastTime);
     if (this.#retired.size > 4 * REMEMBERED) this.#retired.delete(this.#retired.keys().next().value ?? '');
-    this.#ended.push({ ...lifetime.settled(), replica: replicaOf(lifetime.identity.instance), endedAt: lifetime.lastTime });
+    this.#ended.push({ ...lifetime.lesson(), replica: replicaOf(lifetime.identity.instance), endedAt: lifetime.lastTime });
     if (this.#ended.length > REMEMBERED) this.#ended.shift();
   }
 
   #pastOf(identity: SeriesIdentity): Past {
     const replica = replicaOf(identity.instance);
-    const settled = this.#ended.filter(({ settledMs }) => settledMs > 0);
-    const own = settled.filter((ended) => ended.replica === replica);
-    const teachers = (own.length > 0 ? own : settled).slice(-8);
+    const own = this.#ended.filter((ended) => ended.replica === replica);
+    const teachers = (own.length > 0 ? own : this.#ended).slice(-8);
+    const settled = teachers.filter(({ settledMs }) => settledMs > 0);
+    // Only an unbroken row of lifetimes that all ended growing says that this one will.
+    const since = teachers.findLastIndex(({ recurringGrowth }) => recurringGrowth === 0) + 1;
     return {
-      settledLevel: Math.max(Number.NEGATIVE_INFINITY, ...teachers.map(({ settledLevel }) => settledLevel)),
-      settledMs: teachers.reduce((sum, { settledMs }) => sum + settledMs, 0),
+      settledLevel: Math.max(Number.NEGATIVE_INFINITY, ...settled.map(({ settledLevel }) => settledLevel)),
+      settledMs: settled.reduce((sum, { settledMs }) => sum + settledMs, 0),
+      recurringGrowth: teachers.slice(since).reduce((sum, { recurringGrowth }) => sum + recurringGrowth, 0),
     };
   }
 }

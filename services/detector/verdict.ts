@@ -4,7 +4,9 @@ import { explain } from './explain.ts';
 import type { Growth, GrowthReason } from './growth.ts';
 import { growthKind } from './kind.ts';
 import type { Lifetime } from './lifetime.ts';
+import { sinceOnset, type Since } from './onset.ts';
 import type { Policy } from './policy.ts';
+import type { Trend } from './trend.ts';
 
 const HOUR = 3_600_000;
 /** Two-sided 90 % of the normal law; widened for the few effective points by `quantile`. */
@@ -28,6 +30,7 @@ const VERDICT_OF: Record<GrowthReason, Verdict> = {
   'logarithmic-creep': 'growing',
   'follows-load': 'growing',
   'needs-patience': 'undecided',
+  'awaits-collection': 'undecided',
 };
 
 interface Slope {
@@ -36,11 +39,14 @@ interface Slope {
   readonly high: number;
 }
 
+/** Floors of a sawtooth and of a wandering level err together: measured on the corpus, the plain error is too small by this. */
+const ERROR_WIDENING = 1.5;
+
 /** Bytes per hour with a 90 % interval. */
-function slopeOf(growth: Growth | undefined): Slope {
-  if (growth === undefined) return { value: 0, low: 0, high: 0 };
-  const margin = quantile(Math.max(2, growth.effectiveSize - 2)) * growth.standardError;
-  return { value: growth.slope * HOUR, low: (growth.slope - margin) * HOUR, high: (growth.slope + margin) * HOUR };
+function slopeOf(trend: Pick<Trend, 'slope' | 'standardError' | 'effectiveSize'> | undefined): Slope {
+  if (trend === undefined) return { value: 0, low: 0, high: 0 };
+  const margin = ERROR_WIDENING * quantile(Math.max(2, trend.effectiveSize - 2)) * trend.standardError;
+  return { value: trend.slope * HOUR, low: (trend.slope - margin) * HOUR, high: (trend.slope + margin) * HOUR };
 }
 
 export function judgeLifetime(lifetime: Lifetime, at: number, policy: Policy): Judgement {
@@ -52,7 +58,8 @@ export function judgeLifetime(lifetime: Lifetime, at: number, policy: Policy): J
   const warmUp = at < lifetime.warmAt + policy.minWatchMs || calm === undefined;
   const verdict: Verdict = leak !== undefined ? 'leak' : warmUp ? 'undecided' : VERDICT_OF[calm];
   const reason = leak !== undefined ? 'keeps-growing' : warmUp ? 'warming-up' : calm === 'passes' ? 'needs-confirmation' : calm;
-  const slope = slopeOf(growth);
+  const since = growth !== undefined && growth.slope > 0 ? sinceOnset(lifetime, growth) : undefined;
+  const slope = slopeOf(since?.trend ?? growth);
   const around = lifetime.surroundings();
   const limitBytes = around.limitBytes;
   const level = lifetime.lastLevel;
@@ -83,17 +90,17 @@ export function judgeLifetime(lifetime: Lifetime, at: number, policy: Policy): J
     exhaustsAt: climbing ? reach(slope.value) : null,
     exhaustsEarliest: climbing ? reach(slope.high) : null,
     exhaustsLatest: climbing ? reach(slope.low) : null,
-    onsetAt: growth !== undefined && growth.slope > 0 ? onsetOf(lifetime, growth) : null,
+    onsetAt: since?.onsetAt ?? null,
     confidence: confidenceOf(leak, verdict),
     instances: verdict === 'leak' ? [identity.instance] : [],
-    fit: growth === undefined || growth.slope === 0 ? null : lineOf(growth),
+    fit: since === undefined ? null : lineOf(since),
     waitingFor: verdict === 'undecided' ? waitingFor : '',
     decidesBy,
   };
 }
 
-function lineOf(growth: Growth): FittedLine {
-  return { fromTime: growth.fromTime, fromBytes: growth.firstBytes, toTime: growth.toTime, toBytes: growth.lastBytes };
+function lineOf({ fromTime, toTime, trend }: Since): FittedLine {
+  return { fromTime, fromBytes: trend.first, toTime, toBytes: trend.last };
 }
 
 /** From how far the growth stands above noise and how much of the way was watched. */
@@ -101,22 +108,6 @@ function confidenceOf(leak: Growth | undefined, verdict: Verdict): number {
   if (leak === undefined) return verdict === 'undecided' ? 0.5 : 0.8;
   const surplus = Math.min(2, leak.share / Math.max(leak.neededShare, 1e-6));
   return Math.min(0.99, 0.8 + 0.1 * (surplus - 1) + 0.09 * Math.min(1, leak.significance / 30));
-}
-
-/** Walks back from the window over older kept blocks while they lie on the line's way up. */
-function onsetOf(lifetime: Lifetime, growth: Growth): number {
-  const level = lifetime.resolutionOf(growth);
-  const { time, floor } = level;
-  let onset = growth.fromTime;
-  for (let index = time.length - 1; index >= 0; index -= 1) {
-    const at = time[index] as number;
-    if (at >= growth.fromTime) continue;
-    if (at < lifetime.warmAt) break;
-    const expected = growth.firstBytes + growth.slope * (at - growth.fromTime);
-    if (Math.abs((floor[index] as number) - expected) > 3 * growth.noise + 0.1 * (growth.lastBytes - growth.firstBytes)) break;
-    onset = at;
-  }
-  return onset - level.widthMs / 2;
 }
 
 function decisionTime(lifetime: Lifetime, growth: Growth | undefined, warmUp: boolean, policy: Policy, at: number): number {

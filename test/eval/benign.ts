@@ -52,6 +52,7 @@ export const BENIGN: Readonly<Record<string, Family>> = {
   },
   'load doubles': (world, random) => {
     world.loadCoupling = random.between(0.08, 0.3);
+    (world as { showsLoad: boolean }).showsLoad = random.chance(0.85);
     const from = random.between(0.1, 0.4) * world.hours;
     world.loadTrend = (t) => 1 + Math.min(1, Math.max(0, (t - from) / 168));
     return [];

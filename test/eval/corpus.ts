@@ -2,6 +2,7 @@
 import { BENIGN, benignCase } from './benign.ts';
 import type { Case } from './corpus-case.ts';
 import { LEAKS, leakCase } from './leaks.ts';
+import { heapCase, machineCase } from './machines.ts';
 
 export type Part = 'dev' | 'held';
 
@@ -24,9 +25,25 @@ export function caseIds(part: Part, perFamily: number): CaseId[] {
     const count = family in LEAKS ? Math.round(perFamily * 1.5) : perFamily;
     for (let number = 0; number < count; number += 1) ids.push({ family, seed: first + index * 997 + number * 7919, stretch });
   }
+  for (let number = 0; number < perFamily * 4; number += 1) {
+    const seed = first + 50_000 + number * 7919;
+    for (const family of SHAPED) ids.push({ family, seed, stretch });
+  }
   return ids;
 }
 
+/** Not textbook effects but whole machines and heaps; scored as sets of their own. */
+const SHAPED = ['machine', 'leak on a machine', 'JVM heap'];
+
+/** Sets that must each meet the bar. */
+export function setOf(family: string): string {
+  if (family === 'JVM heap') return 'JVM heaps';
+  if (family.endsWith('machine')) return 'machines';
+  return family.endsWith('real pod') ? 'real pods' : 'synthetic';
+}
+
 export function makeCase({ family, seed, stretch }: CaseId): Case {
+  if (family === 'JVM heap') return heapCase(seed, stretch);
+  if (family.endsWith('machine')) return machineCase(seed, stretch, family.startsWith('leak'));
   return family in LEAKS ? leakCase(family, seed, stretch) : benignCase(family, seed, stretch);
 }

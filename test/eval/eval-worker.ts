@@ -1,6 +1,8 @@
 /** Child process of the evaluation: generates, walks and scores its share of the cases. */
 import { policyFor } from '../../services/detector/policy.ts';
+import type { Case } from './corpus-case.ts';
 import { makeCase, type CaseId } from './corpus.ts';
+import { nezhaCases } from './nezha.ts';
 import { RIVALS, rivalOpenings } from './rivals.ts';
 import { scoreCase, type Outcome } from './score.ts';
 import { detect } from './walk.ts';
@@ -8,21 +10,30 @@ import { detect } from './walk.ts';
 export interface Job {
   readonly ids: readonly CaseId[];
   readonly rivals: boolean;
+  /** File of real pods to score too; '' = none. */
+  readonly pods: string;
 }
 
 /** Outcomes per rule name; the detector's name is `leakline`. */
 export type Results = Record<string, Outcome[]>;
 
-process.on('message', (job: Job) => {
+async function work(job: Job): Promise<Results> {
   const results: Results = { leakline: [] };
   const policy = policyFor('production');
-  for (const id of job.ids) {
-    const one = makeCase(id);
+  const score = (one: Case) => {
     results['leakline']?.push(scoreCase(one, detect(one, policy)));
-    if (!job.rivals) continue;
+    if (!job.rivals) return;
     for (const name of Object.keys(RIVALS)) (results[name] ??= []).push(scoreCase(one, rivalOpenings(one, name)));
-  }
-  process.send?.(results, () => {
-    process.disconnect();
-  });
+  };
+  for (const id of job.ids) score(makeCase(id));
+  if (job.pods !== '') for (const one of await nezhaCases(job.pods)) score(one);
+  return results;
+}
+
+process.on('message', (job: Job) => {
+  void work(job).then((results) =>
+    process.send?.(results, () => {
+      process.disconnect();
+    }),
+  );
 });

@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { caseIds, type Part } from './corpus.ts';
+import { caseIds, setOf, type Part } from './corpus.ts';
 import type { Job, Results } from './eval-worker.ts';
 import { scoreOf, type Outcome } from './score.ts';
 
@@ -13,6 +13,7 @@ const { values: flags } = parseArgs({
     family: { type: 'string', default: '.' },
     rivals: { type: 'boolean', default: false },
     show: { type: 'boolean', default: false },
+    pods: { type: 'string', default: '' },
     workers: { type: 'string', default: '2' },
   },
 });
@@ -32,7 +33,7 @@ async function evaluate(part: Part, count: number): Promise<Results> {
         child.on('exit', (code) => {
           reject(new Error(`worker ended with ${String(code)}`));
         });
-        const job: Job = { ids: ids.filter((__, index) => index % workers === worker), rivals: flags.rivals };
+        const job: Job = { ids: ids.filter((__, index) => index % workers === worker), rivals: flags.rivals, pods: worker === 0 ? flags.pods : '' };
         child.send(job);
       });
     }),
@@ -62,6 +63,12 @@ function byFamily(outcomes: readonly Outcome[]): Map<string, Outcome[]> {
 }
 
 const results = await evaluate(flags.part as Part, Number(flags.count));
+for (const set of ['synthetic', 'machines', 'JVM heaps', 'real pods']) {
+  for (const [name, outcomes] of Object.entries(results)) {
+    const own = outcomes.filter(({ family }) => setOf(family) === set);
+    if (own.length > 0) process.stdout.write(`${lineOf(`${set}: ${name}`, own)}\n`);
+  }
+}
 for (const [name, outcomes] of Object.entries(results)) process.stdout.write(`${lineOf(name, outcomes)}\n`);
 const mine = results['leakline'] ?? [];
 process.stdout.write('\n');

@@ -104,6 +104,7 @@ export const LEAKS: Readonly<Record<string, Family>> = {
   'behind a filling cache': (world, random, _, perHour) => {
     const size = random.between(0.1, 0.35);
     const tau = random.scale(2, 12);
+    world.limitShare = Math.max(1.4, world.limitShare);
     world.starts = () => [{ at: 0, version: 'v1' }];
     return {
       extras: [{ share: ({ age }) => size * (1 - Math.exp(-age / tau)) - size, heap: random.pick([0, 1]) }],
@@ -143,6 +144,7 @@ export const LEAKS: Readonly<Record<string, Family>> = {
 function hoursToExhaustion(family: string, random: Random): number {
   if (family === 'staircase') return random.scale(4 * 24, 14 * 24);
   if (family === 'reset by daily restarts') return random.scale(30, 10 * 24);
+  if (family === 'behind a filling cache') return random.scale(24, 14 * 24);
   return random.chance(0.25) ? random.scale(1, 12) : random.scale(12, 14 * 24);
 }
 
