@@ -44,7 +44,9 @@ const KINDS: readonly { readonly name: string; readonly fixed?: Temporality }[] 
 function decodePoint(value: unknown, metric: Pick<OtlpPoint, 'metric' | 'unit' | 'temporality'>, isNumber: boolean): OtlpPoint {
   const point = fields(value);
   return {
-    ...metric,
+    metric: metric.metric,
+    unit: metric.unit,
+    temporality: metric.temporality,
     attributes: attributes(point['attributes']),
     startMs: timeMs(point['startTimeUnixNano']),
     timeMs: timeMs(point['timeUnixNano']),

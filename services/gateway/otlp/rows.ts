@@ -39,20 +39,22 @@ const applies = ({ only, except }: Rule, { attributes }: OtlpPoint): boolean => 
   return (only === undefined || has(only)) && (except === undefined || !has(except));
 };
 
-function refusalOf(point: OtlpPoint, values: readonly number[]): PointRefusal | null {
+function refusalOf(point: OtlpPoint, rules: readonly Rule[]): PointRefusal | null {
   if (point.temporality === 'other') return 'not_cumulative';
   if (!Number.isSafeInteger(point.timeMs) || point.timeMs <= 0) return 'no_time';
-  return values.every(Number.isFinite) ? null : 'not_a_number';
+  return rules.every((rule) => Number.isFinite(readingOf(rule, point))) ? null : 'not_a_number';
 }
 
-const valueOf = (rule: Rule, point: OtlpPoint): number =>
-  (rule.take === undefined ? point.value : point[rule.take]) * unitFactor(point.unit);
-
 /** A count has no unit to convert, whatever the unit of what was counted. */
-const readingOf = (rule: Rule, point: OtlpPoint): number => (rule.take === 'count' ? point.count : valueOf(rule, point));
+function readingOf({ take }: Rule, point: OtlpPoint): number {
+  return take === 'count' ? point.count : point[take ?? 'value'] * unitFactor(point.unit);
+}
 
+/** A sender lists the attributes of one series in one order. */
 function seriesKey({ metric, attributes }: OtlpPoint): string {
-  return JSON.stringify([metric, Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1))]);
+  let key = metric;
+  for (const name in attributes) key += `\0${name}\0${attributes[name]!}`;
+  return key;
 }
 
 /** Of each part of a column the preferred metric, summed over its series; then the derived columns. */
@@ -88,32 +90,28 @@ function timeOf(secondMs: number, columns: ReadonlyMap<MetricName, number>): num
   return secondMs + (createHash('sha256').update(names).digest().readUInt32BE() % 1000);
 }
 
+function add(point: OtlpPoint, rules: readonly Rule[], open: Map<number, OpenRow>): void {
+  const secondMs = Math.floor(point.timeMs / 1000) * 1000;
+  let row = open.get(secondMs);
+  if (row === undefined) open.set(secondMs, (row = { rules: new Map<Rule, SeriesValues>(), points: 0 }));
+  row.points += 1;
+  const key = seriesKey(point);
+  for (const rule of rules) {
+    let series = row.rules.get(rule);
+    if (series === undefined) row.rules.set(rule, (series = new Map<string, { timeMs: number; value: number }>()));
+    if (point.timeMs >= (series.get(key)?.timeMs ?? 0)) series.set(key, { timeMs: point.timeMs, value: readingOf(rule, point) });
+  }
+}
+
 export function rowsOf(points: readonly OtlpPoint[]): ResourceRows {
   const open = new Map<number, OpenRow>();
   const refused = new Map<PointRefusal, number>();
   for (const point of points) {
-    const readings = rulesOf(point.metric)
-      .filter((rule) => applies(rule, point))
-      .map((rule) => ({ rule, value: readingOf(rule, point) }));
-    if (readings.length === 0) continue;
-    const refusal = refusalOf(
-      point,
-      readings.map(({ value }) => value),
-    );
-    if (refusal !== null) {
-      refused.set(refusal, (refused.get(refusal) ?? 0) + 1);
-      continue;
-    }
-    const secondMs = Math.floor(point.timeMs / 1000) * 1000;
-    const row = open.get(secondMs) ?? { rules: new Map<Rule, SeriesValues>(), points: 0 };
-    open.set(secondMs, row);
-    row.points += 1;
-    const key = seriesKey(point);
-    for (const { rule, value } of readings) {
-      const series: SeriesValues = row.rules.get(rule) ?? new Map<string, { timeMs: number; value: number }>();
-      row.rules.set(rule, series);
-      if (point.timeMs >= (series.get(key)?.timeMs ?? 0)) series.set(key, { timeMs: point.timeMs, value });
-    }
+    const rules = rulesOf(point.metric).filter((rule) => applies(rule, point));
+    if (rules.length === 0) continue;
+    const refusal = refusalOf(point, rules);
+    if (refusal === null) add(point, rules, open);
+    else refused.set(refusal, (refused.get(refusal) ?? 0) + 1);
   }
   const rows: SampleRow[] = [];
   let withoutMemory = 0;
