@@ -32,7 +32,9 @@ interface PassedOver {
 /** Processes of a host come and go by the thousand; only those that stay are worth a series. A pod's are all of interest. */
 const MIN_AGE_ON_HOST_S = 30;
 const SETTLED_AGE_S = 60;
-const RECHECKS_PER_SCAN = 64;
+/** Of those passed over, at least so many are looked at again per scan, and all of them within so many scans (10 minutes at 10 s). */
+const MIN_RECHECKS = 16;
+const SCANS_PER_ROTATION = 60;
 /** Bounds the agent's memory (about 2 KiB a process) and one message of the wire. */
 export const MAX_WATCHED = 20_000;
 
@@ -107,8 +109,8 @@ export class Discovery {
   #pidsToRecheck(): Set<number> {
     const pids = [...this.#passedOver.keys()];
     const from = this.#recheckFrom < pids.length ? this.#recheckFrom : 0;
-    this.#recheckFrom = from + RECHECKS_PER_SCAN;
-    return new Set(pids.slice(from, from + RECHECKS_PER_SCAN));
+    this.#recheckFrom = from + Math.max(MIN_RECHECKS, Math.ceil(pids.length / SCANS_PER_ROTATION));
+    return new Set(pids.slice(from, this.#recheckFrom));
   }
 
   #examine(pid: number, uptimeSeconds: number): Candidate | undefined {

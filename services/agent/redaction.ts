@@ -2,7 +2,8 @@
 
 const MAX_LENGTH = 200;
 const URL_CREDENTIALS = /(\b[a-z][a-z0-9+.-]*:\/\/)[^/\s@]+@/gi;
-const NAMED_SECRET = /\b([\w.-]*(?:pass(?:word|wd)?|secret|token|api[_-]?key|credential|authorization|bearer)[\w.-]*)(\s*[=:]\s*|\s+)\S+/gi;
+/** Whatever follows a name that speaks of a secret, to the end: a secret may hold spaces. */
+const NAMED_SECRET = /\b([\w.-]*(?:pass(?:word|wd)?|secret|token|api[_-]?key|credential|authorization|bearer)[\w.-]*)(\s*[=:]\s*|\s+).+/gi;
 /** Well-known key shapes: AWS, GitHub, Slack, Google, Stripe, JSON web tokens, PEM. */
 const KNOWN_SHAPE =
   /\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|xox[abeprs]-[\w-]{10,}|AIza[\w-]{30,}|[rs]k_(?:live|test)_\w{10,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)|-----BEGIN[\s\S]*/g;

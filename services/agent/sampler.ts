@@ -188,6 +188,7 @@ export class Sampler {
         instanceBase: identity.base,
         cgroup: this.#cgroups.join(facts.cgroupFile),
         basis: basisOf(facts.argv, facts.cgroupFile),
+        confirmed: false,
         rssBytes: 0,
         unreadable: false,
         readings: [],
@@ -215,11 +216,13 @@ export class Sampler {
   /** While young a process may still exec another program or be moved to another cgroup; later titles change without meaning. */
   async #settle(at: number): Promise<void> {
     for (const watched of this.#watched.values()) {
-      if (watched.basis === '') continue;
+      const isYoung = at - watched.startedAt < SETTLED_AGE_MS;
+      if (watched.basis === '' || (watched.confirmed && isYoung)) continue;
       const directory = `${this.#options.procRoot}/${String(watched.pid)}`;
       const basis = basisOf(readCommandLine(this.#options.procRoot, watched.pid), readText(`${directory}/cgroup`) ?? '');
-      if (basis !== watched.basis) await this.#reidentify(watched, at);
-      watched.basis = at - watched.startedAt < SETTLED_AGE_MS ? basis : '';
+      watched.confirmed = basis === watched.basis;
+      if (!watched.confirmed) await this.#reidentify(watched, at);
+      watched.basis = isYoung ? basis : '';
     }
   }
 

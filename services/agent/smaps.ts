@@ -41,6 +41,8 @@ const FIXED_NS = 60_000;
 const MAX_STALL_MS = 5;
 /** An unspent ration is kept for this long, so that a small share still affords a read of a large process now and then. */
 const SAVED_MS = 600_000;
+/** Shared pages change slowly: no process is read more often than this, however much ration is left. */
+const MIN_AGE_MS = 300_000;
 /** What is there to spend at the start, so that the first figures come at once. */
 const FIRST_MS = 60_000;
 const PSS = Buffer.from('Pss:');
@@ -103,8 +105,8 @@ export class SmapsRation {
         this.stats.tooLarge++;
         continue;
       }
-      queue.push(target);
       if (target.smaps.readAt > -Infinity) oldest = Math.min(oldest, target.smaps.readAt);
+      if (now - target.smaps.readAt >= MIN_AGE_MS) queue.push(target);
     }
     this.stats.stalestMs = oldest === Infinity ? NaN : now - oldest;
     return queue.sort((a, b) => (a.smaps.readAt < b.smaps.readAt ? -1 : a.smaps.readAt > b.smaps.readAt ? 1 : 0));

@@ -135,7 +135,7 @@ function refusal(origin: string, { status, retryAfterMs: waitMs, text }: Answer)
 }
 
 /** The bus compresses by itself and shows plain JSON to `kcat`, so the batch is inflated first. Closing the bus is up to its owner. */
-export function busTransport(bus: Bus, target: string): Transport {
+export function busTransport(bus: Pick<Bus, 'publish'>, target: string): Transport {
   return {
     target,
     send: (payload, agentId) => bus.publish(TOPICS.samples, [{ key: agentId, value: gunzipSync(payload) }]),

@@ -18,6 +18,8 @@ export interface Watched extends Candidate {
   cgroup: Cgroup | undefined;
   /** Command line and cgroup the identity rests on; '' once they are no longer looked at. */
   basis: string;
+  /** They were found unchanged once: the next look, when the process is no longer young, is the last. */
+  confirmed: boolean;
   rssBytes: number;
   unreadable: boolean;
   /** Readings of this tick. */
