@@ -1,0 +1,95 @@
+/** The `leakline` command as a process of its own, from the sources: started, killed, started again on the same port. */
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+
+const MAIN = join(import.meta.dirname, '../../services/main.ts');
+const UP_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 20_000;
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export interface LeaklineCommand {
+  readonly args: readonly string[];
+  /** Where it runs: no configuration file of the checkout is to be found. */
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Answers once it works; none = it is up when it runs. */
+  readonly healthUrl?: string;
+}
+
+export class LeaklineProcess {
+  readonly #command: LeaklineCommand;
+  #child: ChildProcess | undefined;
+  #output = '';
+
+  constructor(command: LeaklineCommand) {
+    this.#command = command;
+  }
+
+  /** The last it said, for messages of failed tests. */
+  get output(): string {
+    return this.#output;
+  }
+
+  async start(): Promise<void> {
+    const { args, cwd, env = {}, healthUrl } = this.#command;
+    const inherited = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !/^(LEAKLINE_|VITEST|NODE_OPTIONS|NODE_ENV)/.test(name)),
+    );
+    const child = fork(MAIN, [...args], {
+      cwd,
+      env: { ...inherited, ...env },
+      execArgv: ['--import', import.meta.resolve('tsx')],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    this.#child = child;
+    const listen = (chunk: Buffer) => (this.#output = (this.#output + chunk.toString()).slice(-6000));
+    child.stdout?.on('data', listen);
+    child.stderr?.on('data', listen);
+    if (healthUrl !== undefined) await this.#untilHealthy(child, healthUrl);
+  }
+
+  /** SIGKILL. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  /** SIGTERM; SIGKILL and an error when it does not end in time. */
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child?.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    const [, killedBy] = (await exited) as [number | null, NodeJS.Signals | null];
+    clearTimeout(timer);
+    if (signal === 'SIGTERM' && killedBy === 'SIGKILL')
+      throw new Error(`leakline ${this.#command.args.join(' ')} did not stop in time: ${this.#output}`);
+  }
+
+  async #untilHealthy(child: ChildProcess, url: string): Promise<void> {
+    const deadline = performance.now() + UP_TIMEOUT_MS;
+    for (;;) {
+      if (child.exitCode !== null || child.signalCode !== null)
+        throw new Error(`leakline ${this.#command.args.join(' ')} ended at once: ${this.#output}`);
+      const answer = await fetch(url, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
+      await answer?.arrayBuffer().catch(() => undefined);
+      if (answer?.ok === true) return;
+      if (performance.now() > deadline) throw new Error(`${url} does not answer: ${this.#output}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
