@@ -10,7 +10,7 @@ import os
 import sys
 from _socket import AF_UNIX, MSG_NOSIGNAL, SOCK_STREAM, socket
 from _thread import allocate_lock, get_native_id, start_new_thread
-from time import monotonic, perf_counter, sleep
+from time import monotonic, perf_counter, sleep, thread_time
 
 _FIRST_REPORT_SECONDS = 0.25
 _DEFAULT_INTERVAL_SECONDS = 10.0
@@ -75,122 +75,6 @@ class _Collections:
     def rest(self):
         if self._on_gc in gc.callbacks:
             gc.callbacks.remove(self._on_gc)
-
-
-class _Heap:
-    """Bytes held by Python objects.
-
-    Objects up to 512 bytes live in pymalloc, whose own statistics give their bytes exactly. Larger ones are malloc
-    blocks among those of C libraries: their number is exact (all blocks less pymalloc's), their bytes are not.
-    malloc's bytes in use are therefore credited to Python as far as they move together with that number, and to C
-    libraries otherwise: an unbounded dict of pages is heap, a C library that forgets to free is not.
-    """
-
-    _LARGE_MIN_BYTES = 513
-    _LARGE_MAX_BYTES = 16 << 20
-    _WINDOW = 60
-
-    def __init__(self):
-        import ctypes
-
-        self._ctypes = ctypes
-        libc = ctypes.CDLL(None)
-        size_fields = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-        self._wraps = not hasattr(libc, "mallinfo2")  # glibc before 2.33 counts in 32 bits
-        word = ctypes.c_uint32 if self._wraps else ctypes.c_size_t
-        self._mallinfo = libc.mallinfo if self._wraps else libc.mallinfo2
-        self._mallinfo.restype = type("_Mallinfo", (ctypes.Structure,), {"_fields_": [(name, word) for name in size_fields]})
-        self._open_memstream = libc.open_memstream
-        self._open_memstream.restype = ctypes.c_void_p
-        self._fclose = libc.fclose
-        self._fclose.argtypes = [ctypes.c_void_p]
-        self._free = libc.free
-        self._free.argtypes = [ctypes.c_void_p]
-        self._print_stats = ctypes.pythonapi._PyObject_DebugMallocStats
-        self._print_stats.argtypes = [ctypes.c_void_p]
-        self._malloc_bytes = None
-        self._large_bytes = None
-        self._history = []
-
-    def _pymalloc_stats(self):
-        ctypes = self._ctypes
-        text, size = ctypes.c_void_p(), ctypes.c_size_t()
-        stream = self._open_memstream(ctypes.byref(text), ctypes.byref(size))
-        if not stream:
-            raise MemoryError
-        try:
-            self._print_stats(stream)
-        finally:
-            self._fclose(stream)
-            report = ctypes.string_at(text, size.value)
-            self._free(text)
-        return report
-
-    def _read_malloc(self):
-        info = self._mallinfo()
-        in_use = info.uordblks + info.hblkhd
-        if self._wraps:
-            before = in_use & 0xFFFFFFFF if self._malloc_bytes is None else self._malloc_bytes
-            in_use = before + ((in_use - before + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
-        self._malloc_bytes = in_use
-        return in_use
-
-    def read(self, blocks):
-        """(bytes in use, bytes held from the system), of so many blocks in all."""
-        small, arenas, small_blocks = _parse_pymalloc(self._pymalloc_stats())
-        large_blocks = max(0, blocks - small_blocks)
-        malloc = self._read_malloc()
-        if malloc < large_blocks * self._LARGE_MIN_BYTES:
-            raise OSError("malloc is not glibc's")  # a preloaded jemalloc, say
-        self._credit(large_blocks, malloc)
-        return small + int(self._large_bytes), arenas + int(self._large_bytes)
-
-    def _credit(self, blocks, malloc):
-        history = self._history
-        if self._large_bytes is None:
-            self._large_bytes = malloc  # so early nearly all of it is the interpreter's
-        else:
-            self._large_bytes += (blocks - history[-1][0]) * _slope_if_together(history + [(blocks, malloc)], self._LARGE_MAX_BYTES)
-        self._large_bytes = min(max(self._large_bytes, blocks * self._LARGE_MIN_BYTES), malloc)
-        history.append((blocks, malloc))
-        del history[: -self._WINDOW]
-
-
-def _open_heap():
-    try:
-        return _Heap()
-    except Exception:
-        return False  # no ctypes, or no glibc
-
-
-def _slope_if_together(points, limit):
-    """Bytes per block, least squares, times r squared: near zero unless the two move together."""
-    count = float(len(points))
-    mean_x = sum(x for x, _ in points) / count
-    mean_y = sum(y for _, y in points) / count
-    xx = sum((x - mean_x) ** 2 for x, _ in points)
-    yy = sum((y - mean_y) ** 2 for _, y in points)
-    xy = sum((x - mean_x) * (y - mean_y) for x, y in points)
-    if xx == 0 or yy == 0 or xy <= 0:
-        return 0.0
-    return min(xy / xx * (xy * xy / (xx * yy)), limit)
-
-
-def _parse_pymalloc(report):
-    """(bytes in blocks, bytes of arenas, blocks) of the text of sys._debugmallocstats()."""
-    in_use = arenas = None
-    blocks = 0
-    for line in report.split(b"\n"):
-        words = line.replace(b",", b"").split()
-        if len(words) == 5 and words[0].isdigit() and words[3].isdigit():
-            blocks += int(words[3])
-        elif line.startswith(b"# bytes in allocated blocks"):
-            in_use = int(words[-1])
-        elif b"bytes/arena" in line:
-            arenas = int(words[-1])
-    if in_use is None or arenas is None:
-        raise ValueError("pymalloc is off")
-    return in_use, arenas, blocks
 
 
 class _Reporter:
@@ -323,11 +207,13 @@ class _Reporter:
 
     def _read_heap(self, after_full_collection=False):
         """Takes a reading if its share of the time allows; of blocks only where the allocators cannot be read."""
-        if perf_counter() < self._reading_due:
+        now = monotonic()
+        if now < self._reading_due:
             return
         if self.heap is None:
             self.heap = _open_heap()
-        started = perf_counter()
+        # CPU time, not time passed: waiting for a core or for the GIL costs the app nothing.
+        started = thread_time()
         blocks = sys.getallocatedblocks()
         self._reading = '"objects":%d' % blocks
         if self.heap:
@@ -338,7 +224,7 @@ class _Reporter:
                     self._heap_live = used
             except Exception:
                 self.heap = False
-        self._reading_due = started + min((perf_counter() - started) / _HEAP_READING_SHARE, 600.0)
+        self._reading_due = now + (thread_time() - started) / _HEAP_READING_SHARE
 
     def _line(self):
         if self._constant is None:
@@ -355,6 +241,16 @@ class _Reporter:
         if self._heap_live is not None:
             fields.append('"heap_live":%d' % self._heap_live)
         return ("{%s}\n" % ",".join(fields)).encode()
+
+
+def _open_heap():
+    # Imported this late, ctypes costs short programs nothing.
+    try:
+        from leakline_heap import Heap
+
+        return Heap()
+    except Exception:
+        return False  # no ctypes, or no glibc
 
 
 def _interval(text):
