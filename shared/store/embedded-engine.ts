@@ -6,6 +6,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   ClickHouseLogLevel,
   createClient,
@@ -40,38 +41,66 @@ class Gate {
   }
 }
 
+/** How long close() waits for a running query. */
+const CLOSE_GRACE_MS = 5000;
+
 /** One connection: what is asked of it runs in order. */
 class Lane {
-  readonly #client: ClickHouseClient;
+  readonly #path: string;
+  readonly #gate: Gate;
+  /** What a new connection is told first. */
+  readonly #setUp: string;
+  #client: ClickHouseClient | undefined;
   #tail: Promise<unknown> = Promise.resolve();
 
-  readonly #gate: Gate;
-
-  constructor(path: string, gate: Gate) {
+  constructor(path: string, gate: Gate, setUp: string) {
+    this.#path = path;
     this.#gate = gate;
-    // chDB's declaration of the same interface is not as strict about absent properties as this project is.
-    const connection = createChdbConnection({ path }) as unknown as NonNullable<ClickHouseClientConfigOptions['connection']>;
-    this.#client = createClient({ connection, log: { level: ClickHouseLogLevel.OFF } });
+    this.#setUp = setUp;
   }
 
   /** The signal gives up the wait, not the work: chDB cannot interrupt a query, so the lane stays taken until its time cap. */
   run(sql: string, format: string, signal?: AbortSignal): Promise<Buffer> {
-    const execute = async () => {
-      signal?.throwIfAborted();
-      const { stream } = await this.#client.exec({ query: sql, clickhouse_settings: { default_format: format } as ClickHouseSettings });
-      const chunks: Buffer[] = [];
-      for await (const chunk of stream) chunks.push(chunk as Buffer);
-      return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-    };
-    const result = this.#tail.then(() => this.#gate.run(execute));
+    const result = this.#tail.then(() => this.#gate.run(() => this.#execute(sql, format, signal)));
     this.#tail = result.catch(() => undefined);
     return signal === undefined ? result : abortable(result, signal);
   }
 
-  async close(): Promise<void> {
-    await this.#tail;
-    await this.#client.close();
+  async #execute(sql: string, format: string, signal: AbortSignal | undefined): Promise<Buffer> {
+    signal?.throwIfAborted();
+    try {
+      this.#client ??= await this.#connect();
+      return await collect(this.#client, sql, format);
+    } catch (error) {
+      // chDB 26.7 answers the query after a failed one with what the failed one had begun to say: never use it again.
+      await this.#client?.close();
+      this.#client = undefined;
+      throw error;
+    }
   }
+
+  async #connect(): Promise<ClickHouseClient> {
+    // chDB's declaration of the same interface is not as strict about absent properties as this project is.
+    const connection = createChdbConnection({ path: this.#path }) as unknown as NonNullable<ClickHouseClientConfigOptions['connection']>;
+    const client = createClient({ connection, log: { level: ClickHouseLogLevel.OFF } });
+    await collect(client, this.#setUp, 'TSV');
+    return client;
+  }
+
+  /** What still runs after the grace ends with the process; chDB closes the connection behind it. */
+  async close(): Promise<void> {
+    const grace = new AbortController();
+    await Promise.race([this.#tail, delay(CLOSE_GRACE_MS, undefined, { signal: grace.signal }).catch(() => undefined)]);
+    grace.abort();
+    await this.#client?.close();
+  }
+}
+
+async function collect(client: ClickHouseClient, sql: string, format: string): Promise<Buffer> {
+  const { stream } = await client.exec({ query: sql, clickhouse_settings: { default_format: format } as ClickHouseSettings });
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
 }
 
 function abortable<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
@@ -82,6 +111,12 @@ function abortable<Result>(work: Promise<Result>, signal: AbortSignal): Promise<
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
 }
+
+const READ_SETTINGS: readonly (readonly [string, string])[] = [
+  ['max_execution_time', String(QUERY_TIMEOUT_MS / 1000)],
+  ['output_format_json_quote_64bit_integers', '0'],
+  ['output_format_json_array_of_rows', '1'],
+];
 
 const assignments = (settings: readonly (readonly [string, string])[]) =>
   settings.map(([name, value]) => `SET ${name} = ${/^\d+$/.test(value) ? value : quoteString(value)}`).join('; ');
@@ -138,29 +173,22 @@ export class EmbeddedEngine implements Engine {
         '--background_pool_size=2',
       ],
     });
-    this.#writer = new Lane(options.path, this.#shared);
-    this.#inserter = new Lane(options.path, this.#inserts);
+    const use = `USE ${options.database}`;
+    const memory = ['max_memory_usage', String(Math.floor(options.maxMemoryBytes / 2))] as const;
+    const writing = `${use}; ${assignments([memory, ...WRITE_SETTINGS])}`;
+    const reading = `${use}; ${assignments([memory, ...READ_SETTINGS])}`;
+    this.#writer = new Lane(options.path, this.#shared, writing);
+    this.#inserter = new Lane(options.path, this.#inserts, writing);
+    this.#readers = [new Lane(options.path, this.#shared, reading), new Lane(options.path, this.#shared, reading)];
+    this.#user = new Lane(options.path, this.#shared, `${use}; ${assignments(userSettings(options.userLimits))}`);
     this.#bodies = join(options.path, 'insert-bodies');
     rmSync(this.#bodies, { recursive: true, force: true });
     mkdirSync(this.#bodies, { mode: 0o700 });
-    this.#readers = [new Lane(options.path, this.#shared), new Lane(options.path, this.#shared)];
-    this.#user = new Lane(options.path, this.#shared);
   }
 
   static async open(options: EmbeddedOptions): Promise<EmbeddedEngine> {
     const engine = new EmbeddedEngine(options);
     await engine.createDatabase();
-    const use = `USE ${options.database}`;
-    const capped = assignments([
-      ['max_execution_time', String(QUERY_TIMEOUT_MS / 1000)],
-      ['max_memory_usage', String(Math.floor(options.maxMemoryBytes / 2))],
-      ['output_format_json_quote_64bit_integers', '0'],
-      ['output_format_json_array_of_rows', '1'],
-    ]);
-    const writing = `${use}; ${assignments([['max_memory_usage', String(Math.floor(options.maxMemoryBytes / 2))], ...WRITE_SETTINGS])}`;
-    for (const lane of [engine.#writer, engine.#inserter]) await lane.run(writing, 'TSV');
-    for (const reader of engine.#readers) await reader.run(`${use}; ${capped}`, 'TSV');
-    await engine.#user.run(`${use}; ${assignments(userSettings(options.userLimits))}`, 'TSV');
     return engine;
   }
 

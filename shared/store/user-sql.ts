@@ -29,7 +29,7 @@ const CONTENT_TYPES: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Words on which the engine would write, read a file, or run a second statement. As names of columns they can be quoted. */
-const REFUSED_WORDS = new Set(['outfile', 'infile', 'parallel', 'into']);
+const REFUSED_WORDS = new Set(['outfile', 'infile', 'parallel', 'into', 'settings']);
 
 /** Functions that read files, dictionaries or the host, call out, or just wait. */
 const REFUSED_FUNCTIONS =

@@ -1,0 +1,95 @@
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { migrate, readMigrations, renderMigration } from '../../../shared/store/migrate.ts';
+import { openStore, type Store } from '../../../shared/store/store.ts';
+import { temporaryDirectory } from './fixture.ts';
+
+const source = join(import.meta.dirname, '../../../infra/clickhouse');
+const { path, remove } = temporaryDirectory();
+const directory = mkdtempSync(join(tmpdir(), 'leakline-migrations-'));
+let store: Store;
+
+beforeAll(async () => {
+  store = await openStore({ path });
+  cpSync(source, directory, { recursive: true });
+});
+afterAll(async () => {
+  await store.close();
+  remove();
+  rmSync(directory, { recursive: true });
+});
+
+const single = { cluster: '', rawSeconds: 10, rollupSeconds: 20 };
+
+describe('migrate', () => {
+  it('applies every file once, in order', async () => {
+    const files = readdirSync(source).filter((file) => file.endsWith('.sql'));
+    expect((await migrate(store, { directory })).applied).toEqual(files.sort());
+    expect((await migrate(store, { directory })).applied).toEqual([]);
+    expect(await store.query('SELECT name FROM schema_migrations ORDER BY number')).toEqual(files.map((name) => ({ name })));
+  });
+
+  it('may run in two places at once', async () => {
+    await store.command('DROP TABLE schema_migrations');
+    await Promise.all([migrate(store, { directory }), migrate(store, { directory })]);
+    expect((await migrate(store, { directory })).applied).toEqual([]);
+  });
+
+  it('follows a changed retention', async () => {
+    await migrate(store, { directory, rawRetentionMs: 7 * 86_400_000 });
+    const [table] = await store.query<{ definition: string }>(
+      "SELECT create_table_query AS definition FROM system.tables WHERE name = 'raw_samples'",
+    );
+    expect(table?.definition).toContain('toIntervalSecond(604800)');
+  });
+
+  it('refuses a migration that was edited after it ran, and names it', async () => {
+    const [first] = readMigrations(directory);
+    writeFileSync(join(directory, first!.name), `${first!.text}\n-- edited\n`);
+    await expect(migrate(store, { directory })).rejects.toMatchObject({
+      code: 'LKL_ERR_MIGRATION',
+      message: expect.stringContaining(first!.name) as string,
+    });
+    writeFileSync(join(directory, first!.name), first!.text);
+  });
+
+  it('refuses to run on a store that a newer version made', async () => {
+    writeFileSync(join(directory, '999_future.sql'), 'CREATE TABLE IF NOT EXISTS future (a UInt8) ENGINE = Memory;');
+    await migrate(store, { directory });
+    rmSync(join(directory, '999_future.sql'));
+    await expect(migrate(store, { directory })).rejects.toMatchObject({ code: 'LKL_ERR_MIGRATION' });
+  });
+});
+
+describe('renderMigration', () => {
+  const statements = (cluster: string) => readMigrations(source).flatMap(({ text }) => renderMigration(text, { ...single, cluster }));
+
+  it('fills every place, on a single node and on a cluster', () => {
+    for (const cluster of ['', 'fleet']) for (const statement of statements(cluster)) expect(statement).not.toMatch(/\{\{|\}\}/);
+  });
+
+  it('makes plain tables on a single node', () => {
+    const text = statements('').join('\n');
+    expect(text).not.toMatch(/Replicated|Distributed|ON CLUSTER|_local/);
+    expect(text).toContain('TTL toDateTime(time) + toIntervalSecond(10)');
+  });
+
+  it('makes replicated tables with a distributed one in front on a cluster', () => {
+    const all = statements('fleet');
+    const created = all.filter((statement) => statement.startsWith('CREATE TABLE'));
+    for (const statement of all) expect(statement).toContain('ON CLUSTER fleet');
+    const distributed = created.filter((statement) => statement.includes('ENGINE = Distributed'));
+    const replicated = created.filter((statement) => /ENGINE = Replicated(Replacing|Aggregating)MergeTree\('/.test(statement));
+    expect(distributed.length + replicated.length).toBe(created.length);
+    const fronted = distributed.map((statement) => /EXISTS (\w+) /.exec(statement)?.[1]);
+    const local = replicated.map((statement) => /EXISTS (\w+)_local /.exec(statement)?.[1]).filter((name) => name !== undefined);
+    expect(fronted.sort()).toEqual(local.sort());
+    // All rows of a service stand on one shard, so FINAL and GROUP BY per shard are exact.
+    for (const statement of distributed) expect(statement).toMatch(/cityHash64\((service|id|incident)\)\)$/);
+    expect(all.join('\n')).toContain(
+      "ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', revision)",
+    );
+  });
+});

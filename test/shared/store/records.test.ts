@@ -1,0 +1,170 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readAgents } from '../../../shared/store/agents.ts';
+import { insertDeadLetters, readDeadLetters, type DeadLetter } from '../../../shared/store/dead-letters.ts';
+import { readDeliveries, recordDelivery, type Delivery } from '../../../shared/store/deliveries.ts';
+import { readLifetimes } from '../../../shared/store/lifetimes.ts';
+import { bindParameters } from '../../../shared/store/parameters.ts';
+import { rollUp } from '../../../shared/store/rollups.ts';
+import { insertExits, insertSamples } from '../../../shared/store/samples.ts';
+import { engineCode, toStoreError } from '../../../shared/store/store-error.ts';
+import type { Store } from '../../../shared/store/store.ts';
+import { columnsOf, temporaryStore } from './fixture.ts';
+
+let store: Store;
+let close: () => Promise<void>;
+const now = Math.floor(Date.now() / 1000) * 1000;
+const MINUTE = 60_000;
+
+beforeAll(async () => ({ store, close } = await temporaryStore()));
+afterAll(() => close());
+
+describe('deliveries', () => {
+  const intent: Delivery = { incident: 'i', event: 'e', channel: 'slack', state: 'intent', external: {}, at: now, error: '', attempt: 1 };
+
+  it('an outcome at the same moment replaces the intent, and what the other side called it stays known', async () => {
+    await recordDelivery(store, intent);
+    expect(await readDeliveries(store)).toEqual([intent]);
+    await recordDelivery(store, { ...intent, state: 'sent', external: { ts: '17.5', channel: 'C1' } });
+    await recordDelivery(store, { ...intent, state: 'sent', external: { ts: '17.5', channel: 'C1' } });
+    expect(await readDeliveries(store, { incident: 'i' })).toEqual([{ ...intent, state: 'sent', external: { ts: '17.5', channel: 'C1' } }]);
+    await recordDelivery(store, { ...intent, state: 'failed', at: now + 5, error: 'timeout', attempt: 2 });
+    expect(await readDeliveries(store, { since: now + 1 })).toEqual([
+      { ...intent, state: 'failed', at: now + 5, error: 'timeout', attempt: 2, external: { ts: '17.5', channel: 'C1' } },
+    ]);
+    expect(await readDeliveries(store, { since: now + 6 })).toEqual([]);
+  });
+});
+
+describe('dead letters', () => {
+  it('keep the payload byte for byte and are kept once', async () => {
+    const letter = (payload: Buffer, offset: number): DeadLetter => ({
+      at: now + offset,
+      source: `leakline.samples/0/${offset}`,
+      agent: 'agent-1',
+      code: 'LKL_ERR_BATCH_MALFORMED',
+      reason: "it's not JSON",
+      payload,
+    });
+    const letters = [letter(Buffer.from('{"v":1,\n\n"größe'), 1), letter(Buffer.from([0, 255, 10, 10, 39]), 2)];
+    await insertDeadLetters(store, letters);
+    await insertDeadLetters(store, letters);
+    const back = await readDeadLetters(store);
+    expect(back).toMatchObject([letters[1], letters[0]]);
+    expect(await readDeadLetters(store, { id: back[0]!.id })).toHaveLength(1);
+    expect(await readDeadLetters(store, { limit: 1 })).toHaveLength(1);
+  });
+});
+
+describe('lifetimes', () => {
+  const process = (lifetime: string, instance: string, startedAt: number) => ({
+    lifetime,
+    service: 'api',
+    environment: 'production',
+    version: '2',
+    host: 'h',
+    instance,
+    pid: 7,
+    process_started_at: startedAt,
+    runtime: 'python' as const,
+  });
+
+  it('say how each ended', async () => {
+    const samples = (lifetime: string, instance: string, startedAt: number, minutes: number) =>
+      Array.from({ length: minutes + 1 }, (_, minute) => ({
+        ...process(lifetime, instance, startedAt),
+        time: startedAt + minute * MINUTE,
+        rss: 1000 + minute,
+        memory_limit: 5000,
+      }));
+    const start = now - 120 * MINUTE;
+    const rows = [
+      ...samples('01', 'api-0', start, 30), // killed for memory, then
+      ...samples('02', 'api-0', start + 31 * MINUTE, 10), // went silent, then
+      ...samples('03', 'api-0', start + 43 * MINUTE, 77), // runs
+      ...samples('04', 'api-1', start, 20), // ended by itself
+      ...samples('05', 'api-2', start, 20), // went silent
+    ];
+    await insertSamples(store, columnsOf(rows));
+    await insertExits(store, [
+      { process: process('01', 'api-0', start), time: start + 30 * MINUTE + 1, reason: 'oom' },
+      { process: process('04', 'api-1', start), time: start + 20 * MINUTE + 1, reason: 'exit' },
+    ]);
+    await rollUp(store);
+    const lifetimes = await readLifetimes(store, { service: 'api', from: start, to: now + 1 });
+    expect(Object.fromEntries(lifetimes.map(({ lifetime, endedBy }) => [lifetime, endedBy]))).toEqual({
+      '01': 'oom',
+      '02': 'restart',
+      '03': 'running',
+      '04': 'exit',
+      '05': 'silent',
+    });
+    expect(lifetimes.find(({ lifetime }) => lifetime === '01')).toMatchObject({
+      startedAt: start,
+      firstSeen: start,
+      lastSeen: start + 30 * MINUTE,
+      endedAt: start + 30 * MINUTE + 1,
+      rssPeakBytes: 1030,
+      memoryLimitBytes: 5000,
+      runtime: 'python',
+    });
+    expect(await store.query('SELECT lifetime, age_seconds, rss_peak FROM oom_events')).toEqual([
+      { lifetime: '01', age_seconds: 1800.001, rss_peak: 1030 },
+    ]);
+    expect(await readLifetimes(store, { service: 'api', environment: 'staging', from: start, to: now })).toEqual([]);
+  });
+
+  it('agents say what they sent', async () => {
+    const [agent] = await readAgents(store);
+    expect(agent).toMatchObject({ agent: 'agent-1', hosts: ['h'], processes: 5 });
+    expect(agent!.lastSampleAt).toBe(now);
+  });
+});
+
+describe('bindParameters', () => {
+  it('leaves no way out of a value', async () => {
+    const values = ["'", "\\'", '\\', "a'; DROP TABLE raw_samples; --", '\n\n\0\t', '{x:String}', 'größe'];
+    const [row] = await store.query<{ one: string; all: string[] }>('SELECT {one:String} AS one, {all:Array(String)} AS all', {
+      one: values[3]!,
+      all: values,
+    });
+    expect(row).toEqual({ one: values[3], all: values });
+  });
+
+  it('gives empty arrays and NULL their type, and refuses what is no value', () => {
+    expect(bindParameters('{a:Array(String)} {b:Nullable(Int64)} {c:UInt8}', { a: [], b: null, c: true })).toBe(
+      'CAST([] AS Array(String)) CAST(NULL AS Nullable(Int64)) CAST(1 AS UInt8)',
+    );
+    expect(() => bindParameters('{a:Float64}', { a: Number.NaN })).toThrow(/finite/);
+    expect(() => bindParameters('{a:Float64}', {})).toThrow(/no value/);
+  });
+});
+
+describe('faults', () => {
+  it('are told apart: try again, or mend the statement', async () => {
+    await expect(store.query('SELECT broken FROM nowhere')).rejects.toMatchObject({ code: 'LKL_ERR_STORE_REFUSED', retry: false });
+    expect(toStoreError(new Error('Code: 241. DB::Exception: Memory limit exceeded'), 'query')).toMatchObject({
+      code: 'LKL_ERR_STORE_UNAVAILABLE',
+      retry: true,
+      details: { engineCode: 241 },
+    });
+    expect(toStoreError(new Error('connect ECONNREFUSED'), 'query')).toMatchObject({ code: 'LKL_ERR_STORE_UNAVAILABLE' });
+    expect(engineCode('not an error')).toBeUndefined();
+  });
+
+  it('a failed query leaves nothing behind for the next one', async () => {
+    for (let lane = 0; lane < 4; lane++) {
+      await expect(store.queryBytes("SELECT throwIf(number = 70000, 'stop') FROM numbers(100000)", 'JSON')).rejects.toThrow(/stop/);
+    }
+    for (let lane = 0; lane < 4; lane++) expect(await store.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  it('a wait can be given up', async () => {
+    const controller = new AbortController();
+    const waiting = store.query('SELECT sum(sipHash64(number)) AS s FROM numbers(300000000)', {}, { signal: controller.signal });
+    controller.abort(new Error('stopping'));
+    await expect(waiting).rejects.toMatchObject({
+      code: 'LKL_ERR_STORE_UNAVAILABLE',
+      message: expect.stringContaining('stopping') as string,
+    });
+  });
+});
