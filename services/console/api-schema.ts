@@ -64,7 +64,7 @@ export const serviceSummarySchema = z
     environment: z.string(),
     runtime: z.string(),
     versions: z.array(z.string()).meta({ description: 'versions with samples lately, newest first' }),
-    instances: z.number().meta({ description: 'instances with samples lately' }),
+    instances: z.number().meta({ description: 'instances that were judged last, or with samples lately' }),
     lastSampleAt: time,
     levelBytes: bytes.meta({ description: 'floor of memory of a process now' }),
     limitBytes: bytes.meta({ description: 'its limit; 0 = none known' }),
@@ -98,7 +98,7 @@ export const serviceDetailSchema = z
   .object({
     at: time,
     summary: serviceSummarySchema,
-    judgements: z.array(judgementSchema).meta({ description: 'latest, pooled per version and per instance' }),
+    judgements: z.array(judgementSchema).meta({ description: 'of the last evaluation, pooled per version and per instance' }),
     history: z
       .array(
         z.object({

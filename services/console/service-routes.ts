@@ -46,22 +46,23 @@ function currentIncident(incidents: readonly Incident[]): Incident | undefined {
   return incidents.filter(({ state }) => state !== 'resolved' && state !== 'dismissed').sort((a, b) => b.openedAt - a.openedAt)[0];
 }
 
-/** Of the last evaluation: what was said of a version that has since gone is history, however alarming. */
-function currentPooled(judgements: readonly Judgement[]): Judgement[] {
-  const pooled = judgements.filter(isPooled);
-  const newest = pooled.reduce((at, judgement) => Math.max(at, judgement.at), -Infinity);
-  return pooled.filter(({ at }) => at === newest);
+/** Of the last evaluation: what was said of a version or an instance that has since gone is history, however alarming. */
+function ofLastEvaluation(judgements: readonly Judgement[]): Judgement[] {
+  const newest = judgements.filter(isPooled).reduce((at, judgement) => Math.max(at, judgement.at), -Infinity);
+  return judgements.filter(({ at }) => at === newest);
 }
 
 function summarise(row: FleetRow, fleet: FleetRead, judgements: readonly Judgement[], incidents: readonly Incident[]): ServiceSummary {
-  const judgement = mostUrgent(currentPooled(judgements));
+  const current = ofLastEvaluation(judgements);
+  const judgement = mostUrgent(current.filter(isPooled));
+  const judged = new Set(current.filter((one) => !isPooled(one)).map(({ instance }) => instance)).size;
   const incident = currentIncident(incidents);
   return {
     service: row.service,
     environment: row.environment,
     runtime: row.runtimes[0] ?? '',
     versions: [...row.versions],
-    instances: row.instances,
+    instances: judged > 0 ? judged : row.instances,
     lastSampleAt: row.lastSeen,
     levelBytes: judgement !== null && judgement.levelBytes > 0 ? judgement.levelBytes : row.levelBytes,
     limitBytes: judgement?.limitBytes ?? 0,
@@ -160,7 +161,7 @@ async function serviceAnswer(deps: ServiceRouteDeps, key: ServiceKey, range: { f
   return {
     at,
     summary: summarise(row, fleet, judgements, incidents),
-    judgements: judgements.map(apiJudgement),
+    judgements: ofLastEvaluation(judgements).map(apiJudgement),
     history: spansOf(history),
     versions: versionsOf(lifetimes),
     lifetimes: lifetimes.map(apiLifetime).reverse(),

@@ -38,6 +38,11 @@ export function postJson(path: string, body: unknown, signal?: AbortSignal): Pro
   });
 }
 
+const CHANGED = 'leakline:changed';
+
+/** After an action every view asks again at once. */
+export const announceChange = (): boolean => window.dispatchEvent(new Event(CHANGED));
+
 export interface Polled<Answer> {
   /** Last good answer; stays while a newer one is fetched and when that fails. */
   readonly data: Answer | null;
@@ -82,10 +87,12 @@ export function usePolled<Answer>(path: string | null, everyMs = 10_000): Polled
     };
     void ask();
     document.addEventListener('visibilitychange', wake);
+    window.addEventListener(CHANGED, wake);
     return () => {
       controller.abort();
       window.clearTimeout(timer);
       document.removeEventListener('visibilitychange', wake);
+      window.removeEventListener(CHANGED, wake);
     };
   }, [path, everyMs, round]);
 

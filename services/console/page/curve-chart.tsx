@@ -39,6 +39,17 @@ function valueNear(column: readonly (number | null | undefined)[], index: number
   return null;
 }
 
+const dayTick = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
+const clockTick = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
+const fineTick = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+/** 24 hours, and the date where a day begins. */
+const axisTime = (_plot: UPlot, splits: number[], _axis: number, _space: number, stepSeconds: number): string[] =>
+  splits.map((seconds) => {
+    const clock = (stepSeconds < 60 ? fineTick : clockTick).format(seconds * 1000);
+    return stepSeconds >= 86_400 || clock === '00:00' ? dayTick.format(seconds * 1000) : clock;
+  });
+
 const axisBytes = (_plot: UPlot, splits: number[]) => splits.map(formatBytes);
 
 function optionsOf(
@@ -62,7 +73,7 @@ function optionsOf(
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: { x: { time: true, range: () => current().xRange }, y: { range: () => current().yRange } },
     axes: [
-      { ...axis, size: 34, grid: { show: false } },
+      { ...axis, size: 30, grid: { show: false }, values: axisTime },
       { ...axis, size: 68, values: axisBytes, space: 48 },
     ],
     series: [

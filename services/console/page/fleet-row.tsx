@@ -79,17 +79,11 @@ export function FleetRow({ summary, now }: { summary: ServiceSummary; now: numbe
   const { service, environment, versions, runtime, instances, judgement, incident } = summary;
   const silent = now - summary.lastSampleAt > SILENT_MS;
   const tone = judgement?.verdict ?? 'waiting';
-  const newest = versions[0];
-  const others = versions.length > 1 ? ` +${versions.length - 1}` : '';
   return (
     <tr class={`fleet-row ${tone}`}>
       <th scope="row" class="cell-service">
         <a href={servicePath(environment, service)}>{service}</a>
-        <span class="interval">
-          {[environment, newest === undefined || newest === '' ? '' : `${newest}${others}`, runtime, `×${instances}`]
-            .filter((part) => part !== '')
-            .join(' · ')}
-        </span>
+        <span class="interval">{[environment, versions[0] ?? '', runtime, `×${instances}`].filter((part) => part !== '').join(' · ')}</span>
       </th>
       <td class="cell-verdict">
         <VerdictBadge verdict={judgement?.verdict ?? null} />

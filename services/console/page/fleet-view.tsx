@@ -6,7 +6,7 @@ import { usePolled } from './api-client.ts';
 import { EmptyFleet } from './empty-fleet.tsx';
 import { Failure, Loading, Stale } from './feedback.tsx';
 import { FleetRow } from './fleet-row.tsx';
-import { plural } from './format.ts';
+import { HOUR, plural } from './format.ts';
 import { IncidentBanner } from './incident-banner.tsx';
 import { VERDICT_WORDS, VerdictIcon } from './verdict-badge.tsx';
 
@@ -73,7 +73,7 @@ function FleetTable({ services, now }: { services: ServiceSummary[]; now: number
             Slope
           </th>
           <th scope="col">Memory</th>
-          <th scope="col">Last day</th>
+          <th scope="col">{(services[0]?.sparkline.stepMs ?? 0) >= HOUR ? 'Two days' : 'Two hours'}</th>
           <th scope="col">What is seen</th>
         </tr>
       </thead>

@@ -1,7 +1,7 @@
 /** What people may do with an incident. Every action is confirmed in a dialog, also when a link from a message asked for it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ApiIncident } from '../api-schema.ts';
-import { ApiError, postJson } from './api-client.ts';
+import { announceChange, ApiError, postJson } from './api-client.ts';
 import { DAY, HOUR } from './format.ts';
 
 export type ActionName = 'acknowledge' | 'unacknowledge' | 'silence' | 'dismiss';
@@ -122,12 +122,11 @@ interface ActionsProps {
   readonly incident: ApiIncident;
   readonly now: number;
   readonly canAct: boolean;
-  readonly onDone: () => void;
   /** Asked for by the address; opens the dialog once. */
   readonly asked?: ActionName | null;
 }
 
-export function IncidentActions({ incident, now, canAct, onDone, asked = null }: ActionsProps) {
+export function IncidentActions({ incident, now, canAct, asked = null }: ActionsProps) {
   const allowed = ALLOWED[incident.state];
   const [open, setOpen] = useState<ActionName | null>(asked !== null && canAct && allowed.includes(asked) ? asked : null);
   if (!canAct) return <p class="muted small">Acting on incidents needs an operator token.</p>;
@@ -148,7 +147,7 @@ export function IncidentActions({ incident, now, canAct, onDone, asked = null }:
           close={() => setOpen(null)}
           done={() => {
             setOpen(null);
-            onDone();
+            announceChange();
           }}
         />
       )}

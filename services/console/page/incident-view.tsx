@@ -109,7 +109,7 @@ export function IncidentView({ id, action, canAct }: { id: string; action: strin
             .join(' · ')}
         </p>
       </header>
-      <IncidentActions key={incident.state} incident={incident} now={at} canAct={canAct} onDone={detail.refresh} asked={asked} />
+      <IncidentActions key={incident.state} incident={incident} now={at} canAct={canAct} asked={asked} />
       <JudgementFacts judgement={incident.judgement} now={at} />
       <p>
         <a href={servicePath(incident.environment, incident.service)}>Curves, instances and processes of {incident.service}</a>

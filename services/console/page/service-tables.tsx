@@ -45,7 +45,9 @@ export function InstanceTable({ judgements, now }: { judgements: readonly Judgem
                   <LevelBar level={judgement.levelBytes} limit={judgement.limitBytes} />
                 </td>
                 <td class="number">{judgement.exhaustsAt === null ? '–' : formatLeft(judgement.exhaustsAt, now)}</td>
-                <td class="cell-why">{judgement.explanation}</td>
+                <td class="cell-why">
+                  <span class="why">{judgement.explanation}</span>
+                </td>
               </tr>
             ))}
           </tbody>

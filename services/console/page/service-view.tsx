@@ -105,7 +105,7 @@ function Heading({ detail }: { detail: ServiceDetail }) {
   );
 }
 
-function IncidentBox({ detail, canAct, refresh }: { detail: ServiceDetail; canAct: boolean; refresh: () => void }) {
+function IncidentBox({ detail, canAct }: { detail: ServiceDetail; canAct: boolean }) {
   const current = detail.incidents.find(({ id }) => id === detail.summary.incident?.id);
   const past = detail.incidents.filter((incident) => incident !== current);
   if (detail.incidents.length === 0) return null;
@@ -118,7 +118,7 @@ function IncidentBox({ detail, canAct, refresh }: { detail: ServiceDetail; canAc
             <a href={incidentPath(current.id)}>Incident {current.id}</a>
             <span class="muted">opened {formatAgo(current.openedAt, detail.at)}</span>
           </div>
-          <IncidentActions incident={current} now={detail.at} canAct={canAct} onDone={refresh} />
+          <IncidentActions incident={current} now={detail.at} canAct={canAct} />
         </>
       )}
       {past.length > 0 && (
@@ -163,7 +163,7 @@ export function ServiceView({ environment, service, canAct }: { environment: str
       <Stale error={detail.error ?? curves.error} />
       <Heading detail={shown} />
       <JudgementFacts judgement={judgement} now={shown.at} />
-      <IncidentBox detail={shown} canAct={canAct} refresh={detail.refresh} />
+      <IncidentBox detail={shown} canAct={canAct} />
       <section class="card chart-card" aria-label="Memory">
         <Chooser signal={signal} rangeMs={rangeMs} available={drawn?.available ?? []} chooseSignal={setChosen} chooseRange={setRange} />
         {drawn === null ? <Loading /> : <CurveChart curves={drawn} detail={shown} />}

@@ -61,9 +61,20 @@ async function downloadCsv(query: string): Promise<void> {
 
 interface Asked {
   readonly query: string;
-  readonly result: Result | null;
+  /** A statement with a FORMAT clause of its own answers in text. */
+  readonly result: Result | string | null;
   readonly error: string;
   readonly tookMs: number;
+}
+
+function asTable(text: string): Result | null {
+  try {
+    const parsed = JSON.parse(text) as Partial<Result>;
+    const isTable = Array.isArray(parsed.meta) && Array.isArray(parsed.data) && parsed.data.every(Array.isArray);
+    return isTable ? (parsed as Result) : null;
+  } catch {
+    return null;
+  }
 }
 
 const wordOf = (error: unknown): string => (error instanceof ApiError ? error.message : String(error));
@@ -84,8 +95,8 @@ export function SqlView() {
     const took = () => performance.now() - started;
     try {
       const response = await postJson('/sql', { query, format: 'JSONCompact' }, controller.signal);
-      const result = (await response.json()) as Result;
-      setAsked({ query, result, error: '', tookMs: took() });
+      const text = await response.text();
+      setAsked({ query, result: asTable(text) ?? text, error: '', tookMs: took() });
     } catch (error) {
       if (!controller.signal.aborted) setAsked({ query, result: null, error: wordOf(error), tookMs: took() });
     }
@@ -155,14 +166,16 @@ export function SqlView() {
         <section aria-label="Result" aria-live="polite">
           <div class="result-head">
             <span class="muted">
-              {plural(asked.result.rows, 'row')} in {formatDuration(asked.tookMs)}
-              {asked.result.data.length > MOST_SHOWN ? `, the first ${MOST_SHOWN} shown` : ''}
+              {typeof asked.result === 'string' ? 'Answered' : plural(asked.result.rows, 'row')} in {formatDuration(asked.tookMs)}
+              {typeof asked.result !== 'string' && asked.result.data.length > MOST_SHOWN ? `, the first ${MOST_SHOWN} shown` : ''}
             </span>
-            <button type="button" class="quiet" onClick={() => download(asked.query)}>
-              Download CSV
-            </button>
+            {typeof asked.result !== 'string' && (
+              <button type="button" class="quiet" onClick={() => download(asked.query)}>
+                Download CSV
+              </button>
+            )}
           </div>
-          <ResultTable result={asked.result} />
+          {typeof asked.result === 'string' ? <pre class="scroll result">{asked.result}</pre> : <ResultTable result={asked.result} />}
         </section>
       )}
     </>
