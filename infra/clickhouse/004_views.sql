@@ -117,7 +117,18 @@ WITH
     LEFT JOIN exits ON exits.service = spans.service AND exits.instance = spans.instance AND exits.lifetime = spans.lifetime
   )
 SELECT
-  service, environment, version, host, instance, lifetime, runtime, pid, started_at, first_seen, last_seen, ended_at,
+  service,
+  CAST(ended.environment AS String) AS environment,
+  CAST(ended.version AS String) AS version,
+  CAST(ended.host AS String) AS host,
+  instance,
+  lifetime,
+  CAST(ended.runtime AS String) AS runtime,
+  toUInt32(ended.pid) AS pid,
+  toDateTime64(ended.started_at, 3, 'UTC') AS started_at,
+  toDateTime64(ended.first_seen, 3, 'UTC') AS first_seen,
+  toDateTime64(ended.last_seen, 3, 'UTC') AS last_seen,
+  ended_at,
   multiIf(
     exit_reason = 'oom', 'oom',
     -- Another process of the same instance began within ten minutes after the last sign of this one.
@@ -130,14 +141,14 @@ SELECT
     last_seen < now64(3) - toIntervalMinute(15), 'silent',
     'running'
   ) AS ended_by,
-  rss_peak,
-  memory_limit
+  toUInt64(ended.rss_peak) AS rss_peak,
+  toUInt64(ended.memory_limit) AS memory_limit
 FROM ended;
 
 CREATE OR REPLACE VIEW oom_events {{onCluster}} AS
 SELECT
-  ended_at AS time, service, environment, version, host, instance, lifetime, runtime, pid, started_at,
-  (toUnixTimestamp64Milli(ended_at) - toUnixTimestamp64Milli(started_at)) / 1000 AS age_seconds,
+  assumeNotNull(ended_at) AS time, service, environment, version, host, instance, lifetime, runtime, pid, started_at,
+  (toUnixTimestamp64Milli(assumeNotNull(ended_at)) - toUnixTimestamp64Milli(started_at)) / 1000 AS age_seconds,
   rss_peak, memory_limit
 FROM process_lifetimes
 WHERE ended_by = 'oom';
