@@ -20,8 +20,22 @@ interface SavedSlots {
 /** A service whose processes come and go by the thousand must not grow the file: beyond this, groups with no owner go first. */
 const MAX_GROUPS = 20_000;
 
+interface Group {
+  readonly slots: Slot[];
+  /** Lifetime → its slot. */
+  readonly owned: Map<string, number>;
+  /** Free slots; searched only when a process appears. */
+  readonly free: Set<number>;
+}
+
+function newGroup(slots: readonly Slot[]): Group {
+  const group: Group = { slots: [...slots], owned: new Map(), free: new Set() };
+  slots.forEach(({ owner }, index) => (owner === '' ? group.free.add(index) : group.owned.set(owner, index)));
+  return group;
+}
+
 export class Instances {
-  readonly #groups = new Map<string, Slot[]>();
+  readonly #groups = new Map<string, Group>();
   readonly #file: string | undefined;
   #dirty = false;
 
@@ -31,7 +45,7 @@ export class Instances {
     if (file === undefined) return;
     try {
       const saved = JSON.parse(readFileSync(file, 'utf8')) as SavedSlots;
-      for (const [group, slots] of Object.entries(saved.groups)) this.#groups.set(group, [...slots]);
+      for (const [name, slots] of Object.entries(saved.groups)) this.#groups.set(name, newGroup(slots));
     } catch {
       // First start, or a file cut short: names start anew.
       this.#groups.clear();
@@ -40,49 +54,56 @@ export class Instances {
 
   /** The instance name of a lifetime; the same one whenever it is asked again. */
   assign(service: string, base: string, lifetime: string): string {
-    const group = `${service}\n${base}`;
-    let slots = this.#groups.get(group);
-    if (slots === undefined) {
+    const name = `${service}\n${base}`;
+    let group = this.#groups.get(name);
+    if (group === undefined) {
       this.#makeRoom();
-      slots = [];
-      this.#groups.set(group, slots);
+      group = newGroup([]);
+      this.#groups.set(name, group);
     }
-    let chosen = slots.findIndex((slot) => slot.owner === lifetime);
-    if (chosen < 0) {
-      slots.forEach((slot, index) => {
-        if (slot.owner === '' && (chosen < 0 || slot.freedAt > slots[chosen]!.freedAt)) chosen = index;
-      });
-      if (chosen < 0) chosen = slots.push({ owner: '', freedAt: 0 }) - 1;
-      slots[chosen]!.owner = lifetime;
-      this.#dirty = true;
+    const slot = group.owned.get(lifetime) ?? this.#take(group, lifetime);
+    return slot === 0 ? base : `${base}#${String(slot)}`;
+  }
+
+  #take({ slots, owned, free }: Group, lifetime: string): number {
+    let chosen = -1;
+    for (const index of free) {
+      const later = chosen < 0 ? 1 : slots[index]!.freedAt - slots[chosen]!.freedAt;
+      if (later > 0 || (later === 0 && index < chosen)) chosen = index;
     }
-    return chosen === 0 ? base : `${base}#${String(chosen)}`;
+    if (chosen < 0) chosen = slots.push({ owner: '', freedAt: 0 }) - 1;
+    slots[chosen]!.owner = lifetime;
+    owned.set(lifetime, chosen);
+    free.delete(chosen);
+    this.#dirty = true;
+    return chosen;
   }
 
   release(service: string, base: string, lifetime: string, at: number): void {
-    const slot = this.#groups.get(`${service}\n${base}`)?.find((candidate) => candidate.owner === lifetime);
-    if (slot === undefined) return;
-    slot.owner = '';
-    slot.freedAt = at;
-    this.#dirty = true;
+    const group = this.#groups.get(`${service}\n${base}`);
+    if (group !== undefined) this.#free(group, lifetime, at);
   }
 
   /** After the first look around: owners of an earlier run that are gone have ended unseen. */
   releaseAllBut(alive: ReadonlySet<string>, at: number): void {
-    for (const slots of this.#groups.values()) {
-      for (const slot of slots) {
-        if (slot.owner === '' || alive.has(slot.owner)) continue;
-        slot.owner = '';
-        slot.freedAt = at;
-        this.#dirty = true;
-      }
+    for (const group of this.#groups.values()) {
+      for (const owner of [...group.owned.keys()]) if (!alive.has(owner)) this.#free(group, owner, at);
     }
+  }
+
+  #free({ slots, owned, free }: Group, lifetime: string, at: number): void {
+    const index = owned.get(lifetime);
+    if (index === undefined) return;
+    slots[index] = { owner: '', freedAt: at };
+    owned.delete(lifetime);
+    free.add(index);
+    this.#dirty = true;
   }
 
   /** Writes the slots if they changed. Losing them costs names, not samples, so a failure is not fatal: false. */
   save(): boolean {
     if (!this.#dirty || this.#file === undefined) return true;
-    const saved: SavedSlots = { v: 1, groups: Object.fromEntries(this.#groups) };
+    const saved: SavedSlots = { v: 1, groups: Object.fromEntries([...this.#groups].map(([name, { slots }]) => [name, slots])) };
     try {
       writeFileSync(`${this.#file}.new`, JSON.stringify(saved), { mode: 0o600 });
       renameSync(`${this.#file}.new`, this.#file);
@@ -95,9 +116,9 @@ export class Instances {
 
   #makeRoom(): void {
     if (this.#groups.size < MAX_GROUPS) return;
-    for (const [group, slots] of this.#groups) {
-      if (slots.some((slot) => slot.owner !== '')) continue;
-      this.#groups.delete(group);
+    for (const [name, { owned }] of this.#groups) {
+      if (owned.size > 0) continue;
+      this.#groups.delete(name);
       return;
     }
   }

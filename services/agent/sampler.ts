@@ -103,8 +103,8 @@ export class Sampler {
     const appeared = this.#scan(nowMs, at, ended);
     this.#readCgroups(slow);
     this.#end(ended, at, slow);
-    await this.#begin(appeared, at);
     await this.#settle(at);
+    await this.#begin(appeared, at);
     this.#readCgroups(false);
     const withSmaps = new Set<unknown>(this.#smaps.spend(this.#watched.values()));
     await this.#askSources();
@@ -252,12 +252,7 @@ export class Sampler {
       for (const source of sources) {
         try {
           const answer = source.read(target);
-          if (answer instanceof Promise)
-            pending.push(
-              answer.then((reading) => {
-                if (reading !== undefined) readings.push(reading);
-              }),
-            );
+          if (answer instanceof Promise) pending.push(this.#collect(answer, readings));
           else if (answer !== undefined) readings.push(answer);
         } catch {
           this.sourceErrors++;
@@ -267,11 +262,17 @@ export class Sampler {
     if (pending.length === 0) return;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, SOURCE_TIMEOUT_MS)));
-    const all = Promise.allSettled(pending).then((results) => {
-      this.sourceErrors += results.filter(({ status }) => status === 'rejected').length;
-    });
-    await Promise.race([all, timeout]);
+    await Promise.race([Promise.all(pending), timeout]);
     clearTimeout(timer);
+  }
+
+  async #collect(answer: Promise<RuntimeReading | undefined>, readings: RuntimeReading[]): Promise<void> {
+    try {
+      const reading = await answer;
+      if (reading !== undefined) readings.push(reading);
+    } catch {
+      this.sourceErrors++;
+    }
   }
 
   #sample(watched: Watched, at: number, withSmaps: boolean): void {

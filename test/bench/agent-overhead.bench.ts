@@ -25,7 +25,7 @@ const children: ChildProcess[] = [];
 
 const start = (command: string, args: readonly string[]): ChildProcess => {
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  child.stderr?.on('data', (chunk: Buffer) => process.stderr.write(`${command}: ${chunk.toString()}`));
+  child.stderr.on('data', (chunk: Buffer) => process.stderr.write(`${command}: ${chunk.toString()}`));
   children.push(child);
   return child;
 };

@@ -33,7 +33,7 @@ describe('the service, first match wins', () => {
     variables: new Map([...everything.variables].filter(([name]) => !names.includes(name))),
   });
   const ENV = ['LEAKLINE_SERVICE', 'OTEL_SERVICE_NAME', 'OTEL_RESOURCE_ATTRIBUTES'];
-  const { packageJson: _, ...bare } = without(...ENV);
+  const bare = facts({ workload: { podUid: UID } }, { POD_NAME: 'from-pod-7d9f8b6c5-x2x4z' });
 
   it.each<[string, ProcessFacts, Partial<IdentityOverrides>, string]>([
     ['a flag', everything, { service: 'from-flag' }, 'from-flag'],

@@ -106,7 +106,7 @@ describe('over HTTP', () => {
   it('waits as long as the gateway asks', async () => {
     gateway.answer = (count, response) => response.writeHead(count === 1 ? 429 : 204, { 'retry-after': '17' }).end();
     const slept: number[] = [];
-    const clock: Clock = { now: systemClock.now, sleep: (ms) => (slept.push(ms), Promise.resolve()) };
+    const clock: Clock = { now: () => 0, sleep: (ms) => (slept.push(ms), Promise.resolve()) };
     run(httpTransport({ url: await gateway.listen(), token: '' }), clock);
     put('a');
     await empty();
@@ -126,7 +126,7 @@ describe('over HTTP', () => {
   it('keeps everything when the token is refused, and says what to mend without showing it', async () => {
     gateway.answer = (count, response) => response.writeHead(count === 1 ? 401 : 204).end();
     const slept: number[] = [];
-    const clock: Clock = { now: systemClock.now, sleep: (ms) => (slept.push(ms), Promise.resolve()) };
+    const clock: Clock = { now: () => 0, sleep: (ms) => (slept.push(ms), Promise.resolve()) };
     run(httpTransport({ url: await gateway.listen(), token: 'wrong-token' }), clock);
     put('a');
     await empty();
