@@ -79,6 +79,7 @@ export class ServiceWalk {
       swap: row.swap,
       heapUsed: row.heap_used,
       heapLive: row.heap_live,
+      heapCommitted: row.heap_committed,
       requests: row.requests,
       requestRate: row.requests_per_second,
     });

@@ -8,10 +8,14 @@ import { fitLoad } from './load.ts';
 /** What is known of the lifetime beyond the window. */
 export interface Surroundings {
   readonly startedAt: number;
-  /** Level at which earlier lifetimes of the replica settled; -Infinity if unknown. */
-  readonly settledLevel: number;
+  /** Highest level that earlier settled lifetimes held, by width of block; -Infinity if unknown. */
+  readonly heldBefore: number;
+  /** Largest rise that they came back from, likewise, bytes. */
+  readonly riseBefore: number;
   /** For how long earlier lifetimes stayed settled, ms. */
   readonly settledMs: number;
+  /** Was that another version? A new one may simply need more. */
+  readonly newVersion: boolean;
   /** What earlier lifetimes grew by that were growing the same way when they ended, bytes. */
   readonly recurringGrowth: number;
   /** Bytes the level may grow to; 0 = unknown. */
@@ -81,7 +85,7 @@ export function judgeWindow(
   const recent = middleOf(floor[to - 3] as number, floor[to - 2] as number, floor[to - 1] as number);
   const started = Math.min(recent, middleOf(floor[from] as number, floor[from + 1] as number, floor[from + 2] as number));
   if (recent - started < 0.5 * policy.minGrowthShare * started) return 'flat';
-  const held = from > 0 ? Math.max(around.settledLevel, level.held[from - 1] as number) : around.settledLevel;
+  const held = from > 0 ? Math.max(around.heldBefore, level.held[from - 1] as number) : around.heldBefore;
   if (recent <= held) return 'within-earlier-levels';
 
   const fromTime = time[from] as number;
@@ -157,29 +161,32 @@ function patience(level: Resolution, from: number, watched: number, grown: numbe
   const third = Math.floor(from / 3);
   const drift = third >= 1 ? medianOf(level.floor, from - third, from) - medianOf(level.floor, 0, third) : 0;
   const settled = (drift < 0.35 * grown ? before : 0) + around.settledMs;
-  const enough = Math.max(Math.min(Math.max(2.5 * watched, 0.5 * policy.settledMs), policy.settledMs), 0.75 * watched);
+  const enough = Math.max(Math.min(Math.max(2.5 * watched, 0.2 * policy.settledMs), policy.settledMs), 0.75 * watched);
   // A level that often rose as far before, and came back, may do so again.
-  const rise = from > 0 ? (level.rise[from - 1] as number) : 0;
-  const novelty = rise > 0 ? Math.min(1, Math.max(0, (grown / rise - 0.5) / 1.5)) : 1;
-  const surprise = Math.min(1, settled / enough) * novelty;
-  const settledShare = policy.patienceSettled * Math.min(1, policy.longWatchMs / watched);
-  const collected = (level.fall.at(-1) as number) > 0.4 * grown;
-  const unsettled = garbage === 'none' ? policy.patienceUnsettled : collected ? policy.patienceGarbage : policy.patienceCollection;
-  const unsettledShare = unsettled * Math.min(1, (2 * policy.longWatchMs) / watched);
+  const rise = Math.max(around.riseBefore, from > 0 ? (level.rise[from - 1] as number) : 0);
+  const usual = garbage === 'possible' ? 1 : 0.5;
+  const novelty = rise > 0 ? Math.min(1, Math.max(0, (grown / rise - usual) / 1.5)) : 1;
+  const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, settled / enough) * novelty;
+  const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watched / policy.shortWatchMs);
+  const settledShare = policy.patienceSettled * haste * Math.min(1, policy.longWatchMs / watched);
+  const unsettled = garbage === 'possible' ? policy.patienceGarbage : policy.patienceUnsettled;
+  const unsettledShare = unsettled * Math.min(1, ((garbage === 'possible' ? 4 : 2) * policy.longWatchMs) / watched);
   return unsettledShare + (settledShare - unsettledShare) * surprise;
 }
 
 type Garbage = 'none' | 'possible' | 'known';
 
 /** May the growth be garbage that a full collection will take away? Known from the live heap where a runtime tells it. */
-function garbageOf({ time, heapUsed, heapLive }: Resolution, from: number, slope: number): Garbage {
+function garbageOf({ time, heapUsed, heapHigh, heapLive }: Resolution, from: number, slope: number): Garbage {
   const to = time.length;
-  const span = (time[to - 1] as number) - (time[from] as number);
-  const used = rise(heapUsed, from, to) / span;
-  if (!(used >= 0.5 * slope)) return 'none';
-  const live = rise(heapLive, from, to) / span;
+  const growth = slope * ((time[to - 1] as number) - (time[from] as number));
+  const used = rise(heapUsed, from, to);
+  const high = rise(heapHigh, from, to);
+  // Either the used heap grows, or pages once needed by a fuller heap are kept.
+  if (!(used >= 0.35 * growth) && !(high >= 0.35 * growth)) return 'none';
+  const live = rise(heapLive, from, to);
   if (Number.isNaN(live)) return 'possible';
-  return live < 0.3 * slope ? 'known' : 'none';
+  return live < 0.3 * growth ? 'known' : 'none';
 }
 
 /** Between the medians of the first and last quarter; NaN where it is not known. */

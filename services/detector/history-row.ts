@@ -13,6 +13,7 @@ const COLUMNS = [
   'swap',
   'heap_used',
   'heap_live',
+  'heap_committed',
   'heap_limit',
   'limit',
   'requests',

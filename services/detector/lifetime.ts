@@ -17,13 +17,17 @@ const HITS = 2;
 
 /** What earlier lifetimes of the service teach. */
 export interface Past {
-  readonly settledLevel: number;
+  /** Per resolution: highest level held, and largest rise, by lifetimes that settled. */
+  readonly held: readonly number[];
+  readonly rise: readonly number[];
+  /** For how long they stayed settled, ms. */
   readonly settledMs: number;
+  readonly version: string;
   /** What lifetimes grew by that were still growing in a line when they ended, bytes. */
   readonly recurringGrowth: number;
 }
 
-export const NO_PAST: Past = { settledLevel: Number.NEGATIVE_INFINITY, settledMs: 0, recurringGrowth: 0 };
+export const NO_PAST: Past = { held: [], rise: [], settledMs: 0, version: '', recurringGrowth: 0 };
 
 export class Lifetime {
   readonly identity: SeriesIdentity;
@@ -45,6 +49,7 @@ export class Lifetime {
   readonly #policy: Policy;
   readonly #hits = new Map<number, number>();
   readonly #verdicts = new Map<number, Growth | Calm>();
+  #heapHigh = Number.NaN;
   #requests = Number.NaN;
   #requestsAt = Number.NaN;
   #stale = new Set<number>();
@@ -77,6 +82,7 @@ export class Lifetime {
         swap: columns.swapMin[index] as number,
         heapUsed: columns.heapUsedMin[index] as number,
         heapLive: columns.heapLiveLast[index] as number,
+        heapCommitted: columns.heapCommittedLast[index] as number,
         requests: columns.requestsLast[index] as number,
         requestRate: columns.requestRateMean[index] as number,
       });
@@ -90,6 +96,8 @@ export class Lifetime {
     this.samples += 1;
     if (values.rss > 0) this.rssBytes = values.rss;
     if (memory > 0) this.lastLevel = memory;
+    const heapNow = values.heapCommitted > 0 ? values.heapCommitted : values.heapUsed;
+    if (heapNow > 0 && !(heapNow <= this.#heapHigh)) this.#heapHigh = heapNow;
     const load = this.#loadOf(time, values);
     if (time < this.warmAt) return;
     const reading: Reading = {
@@ -97,6 +105,7 @@ export class Lifetime {
       memory: memory > 0 ? memory : Number.NaN,
       heapUsed: values.heapUsed > 0 ? values.heapUsed : Number.NaN,
       heapLive: values.heapLive > 0 ? values.heapLive : Number.NaN,
+      heapHigh: this.#heapHigh,
       load,
     };
     for (let index = 0; index < this.resolutions.length; index += 1) {
@@ -150,7 +159,9 @@ export class Lifetime {
     const heapOnly = this.signal === 'heap_live' || this.signal === 'heap_used';
     return {
       startedAt: Math.min(this.identity.startedAt, this.firstTime),
-      settledLevel: this.past.settledLevel,
+      heldBefore: Number.NEGATIVE_INFINITY,
+      riseBefore: 0,
+      newVersion: this.past.version !== this.identity.version,
       settledMs: this.past.settledMs,
       recurringGrowth: this.past.recurringGrowth,
       limitBytes: heapOnly && this.heapLimitBytes > 0 ? this.heapLimitBytes : this.limitBytes,
@@ -165,10 +176,15 @@ export class Lifetime {
     }
     if (this.#stale.size === 0) return false;
     const around = this.surroundings();
-    for (const index of this.#stale) this.#judgeResolution(index, around);
+    for (const index of this.#stale) this.#judgeResolution(index, this.#at(index, around));
     this.#stale.clear();
     this.#choose();
     return true;
+  }
+
+  /** What earlier lifetimes teach depends on the width of the block. */
+  #at(index: number, around: Surroundings): Surroundings {
+    return { ...around, heldBefore: this.past.held[index] ?? Number.NEGATIVE_INFINITY, riseBefore: this.past.rise[index] ?? 0 };
   }
 
   #judgeResolution(index: number, around: Surroundings): void {
@@ -199,13 +215,19 @@ export class Lifetime {
   explained(): Growth | Calm | undefined {
     const around = this.surroundings();
     let best: Growth | Calm | undefined;
-    for (const level of this.resolutions) {
+    for (const [index, level] of this.resolutions.entries()) {
       for (const count of EXPLAINED_WINDOWS) {
-        const growth = judgeWindow(level, count, around, this.#policy, true);
+        const growth = judgeWindow(level, count, this.#at(index, around), this.#policy, true);
         if (growth !== undefined && (best === undefined || rank(growth) > rank(best))) best = growth;
       }
     }
     return best;
+  }
+
+  /** Silent for so long that it says nothing of now; ten sampling intervals at least, for a history with holes is not a series of deaths. */
+  isQuiet(at: number, quietMs: number): boolean {
+    const interval = (this.lastTime - this.firstTime) / Math.max(1, this.samples - 1);
+    return at - this.lastTime > Math.max(quietMs, 10 * interval);
   }
 
   /** What it teaches once it has ended: the level it settled at, or the growth it ended in. */
@@ -219,10 +241,20 @@ export class Lifetime {
     const end = medianOf(floor, to - 3, to);
     const first = medianOf(floor, 0, 3);
     const climbing = end - start > 0.35 * Math.max(end - first, 0) && end - start > 0.01 * start;
-    if (!climbing) return { settledLevel: level.held.at(-1) as number, settledMs: Math.max(0, this.lastTime - this.warmAt) / 2, recurringGrowth: 0 };
-    const trend = theilSen(time, floor, Math.max(0, to - 64), to);
+    if (!climbing) {
+      return {
+        held: this.resolutions.map(({ held }) => held.at(-1) ?? Number.NEGATIVE_INFINITY),
+        rise: this.resolutions.map((one) => one.rise.at(-1) ?? 0),
+        settledMs: Math.max(0, this.lastTime - this.warmAt) / 2,
+        version: this.identity.version,
+        recurringGrowth: 0,
+      };
+    }
+    // The first third may still be warm-up; growth that goes on after it is what recurs.
+    const from = Math.max(Math.floor(to / 3), to - 64);
+    const trend = theilSen(time, floor, from, to);
     const grown = trend.last - trend.first;
-    const shape = shapeOf(time, floor, Math.max(0, to - 64), to, Math.min(this.identity.startedAt, this.firstTime), trend.effectiveSize);
+    const shape = shapeOf(time, floor, from, to, time[from] as number, trend.effectiveSize);
     const line = shape.kind === 'line' || shape.advantage < 2;
     const sure = trend.slope > this.#policy.minSignificance * trend.standardError && grown > 0.02 * trend.first;
     return { ...NO_PAST, recurringGrowth: line && sure ? grown : 0 };
@@ -247,6 +279,7 @@ export interface RawReading {
   swap: number;
   heapUsed: number;
   heapLive: number;
+  heapCommitted: number;
   requests: number;
   requestRate: number;
 }

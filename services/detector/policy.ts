@@ -16,8 +16,13 @@ export interface Policy {
   readonly warmUpMs: number;
   /** Growth younger than this is never judged. */
   readonly minWatchMs: number;
-  /** A lifetime silent for this long counts as ended. */
+  /** A lifetime silent for this long says nothing of now; its past still teaches. */
+  readonly quietMs: number;
+  /** A lifetime silent for this long is forgotten as running. */
   readonly silenceMs: number;
+  /** Growth shorter than this needs up to `hastePenalty` more of the way: bursts and batches are short. */
+  readonly shortWatchMs: number;
+  readonly hastePenalty: number;
   /** Settled history that makes growth after it surprising, at most (shorter growth needs less). */
   readonly settledMs: number;
   /** Growth watched for longer than this needs less of the way to the limit. */
@@ -60,12 +65,15 @@ export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Poli
     levelMs: LEVELS.map((blocks) => blocks * minute),
     warmUpMs: 25 * minute,
     minWatchMs: 10 * minute,
-    silenceMs: 24 * 60 * minute,
+    quietMs: 45 * minute,
+    silenceMs: 7 * 24 * 60 * minute,
+    shortWatchMs: 4 * 60 * minute,
+    hastePenalty: 0.5,
     settledMs: 30 * 60 * minute,
     longWatchMs: 36 * 60 * minute,
-    patienceSettled: 0.1 * patience,
+    patienceSettled: 0.085 * patience,
     patienceUnsettled: Math.min(0.6, 0.42 * patience),
-    patienceGarbage: Math.min(0.75, 0.6 * patience),
+    patienceGarbage: Math.min(0.85, 0.75 * patience),
     patienceCollection: 0.85,
     minSignificance: 4.5,
     minGrowthShare: 0.03,

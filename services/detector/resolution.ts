@@ -13,6 +13,8 @@ export interface Reading {
   readonly memory: number;
   readonly heapUsed: number;
   readonly heapLive: number;
+  /** Most the heap ever needed: committed where known, else the highest use so far. */
+  readonly heapHigh: number;
   /** Requests per second. */
   readonly load: number;
 }
@@ -24,13 +26,12 @@ export class Resolution {
   readonly floor: number[] = [];
   readonly heapUsed: number[] = [];
   readonly heapLive: number[] = [];
+  readonly heapHigh: number[] = [];
   readonly load: number[] = [];
   /** Highest level ever held (median of three floors) up to and with each kept block; -Infinity before the third. */
   readonly held: number[] = [];
-  /** Largest rise seen within `RISE_BLOCKS` blocks, up to and with each kept block, bytes. */
+  /** Largest rise that was followed by as large a fall within `RISE_BLOCKS` blocks, up to and with each kept block, bytes. */
   readonly rise: number[] = [];
-  /** Largest fall likewise. */
-  readonly fall: number[] = [];
   /** Middle of the first block ever closed; NaN before. */
   firstTime = Number.NaN;
   closed = 0;
@@ -39,6 +40,7 @@ export class Resolution {
   #floor = Number.NaN;
   #heapUsed = Number.NaN;
   #heapLive = Number.NaN;
+  #heapHigh = Number.NaN;
   #loadSum = 0;
   #loadCount = 0;
 
@@ -58,6 +60,7 @@ export class Resolution {
     this.#floor = lower(this.#floor, reading.memory);
     this.#heapUsed = lower(this.#heapUsed, reading.heapUsed);
     if (!Number.isNaN(reading.heapLive)) this.#heapLive = reading.heapLive;
+    if (!Number.isNaN(reading.heapHigh)) this.#heapHigh = reading.heapHigh;
     if (!Number.isNaN(reading.load)) {
       this.#loadSum += reading.load;
       this.#loadCount += 1;
@@ -80,6 +83,7 @@ export class Resolution {
       this.floor.push(this.#floor);
       this.heapUsed.push(this.#heapUsed);
       this.heapLive.push(this.#heapLive);
+      this.heapHigh.push(this.#heapHigh);
       this.load.push(this.#loadCount > 0 ? this.#loadSum / this.#loadCount : Number.NaN);
       this.closed += 1;
       if (Number.isNaN(this.firstTime)) this.firstTime = middle;
@@ -94,6 +98,7 @@ export class Resolution {
     this.#floor = Number.NaN;
     this.#heapUsed = Number.NaN;
     this.#heapLive = Number.NaN;
+    this.#heapHigh = Number.NaN;
     this.#loadSum = 0;
     this.#loadCount = 0;
     return closed;
@@ -107,23 +112,22 @@ export class Resolution {
     if (last < 2) {
       held.push(before);
       this.rise.push(riseBefore);
-      this.fall.push(0);
       return;
     }
     const level = middleOf(floor[last - 2] as number, floor[last - 1] as number, floor[last] as number);
     held.push(Math.max(before, level));
-    let lowest = level;
-    let highest = level;
+    let lowest = Number.POSITIVE_INFINITY;
+    let excursion = riseBefore;
     for (let index = Math.max(0, last - RISE_BLOCKS); index < last; index += 1) {
-      lowest = Math.min(lowest, floor[index] as number);
-      highest = Math.max(highest, floor[index] as number);
+      const peak = floor[index] as number;
+      excursion = Math.max(excursion, Math.min(peak - lowest, peak - level));
+      if (peak < lowest) lowest = peak;
     }
-    this.fall.push(Math.max(this.fall.at(-1) as number, highest - level));
-    this.rise.push(Math.max(riseBefore, level - lowest));
+    this.rise.push(excursion);
   }
 
   #forget(count: number): void {
-    for (const column of [this.time, this.floor, this.heapUsed, this.heapLive, this.load, this.held, this.rise, this.fall]) column.splice(0, count);
+    for (const column of [this.time, this.floor, this.heapUsed, this.heapLive, this.heapHigh, this.load, this.held, this.rise]) column.splice(0, count);
   }
 }
 

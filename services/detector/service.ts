@@ -11,7 +11,6 @@ const REMEMBERED = 64;
 
 interface EndedLifetime extends Past {
   readonly replica: string;
-  readonly endedAt: number;
 }
 
 /** `web-3-2` is the second life of `web-3`: a trailing number is the life, by habit of history files. Pods keep their whole name. */
@@ -25,6 +24,8 @@ export class ServiceHistory {
   readonly lifetimes = new Map<string, Lifetime>();
   readonly #policy: Policy;
   readonly #ended: EndedLifetime[] = [];
+  /** Lifetimes that fell silent, and what they teach until they speak again. */
+  readonly #quiet = new Map<Lifetime, EndedLifetime>();
   /** Last block of lifetimes that are over. */
   readonly #retired = new Map<string, number>();
   lastTime = Number.NEGATIVE_INFINITY;
@@ -40,7 +41,7 @@ export class ServiceHistory {
     if (existing !== undefined) return existing;
     this.#retirePredecessors(identity);
     const lifetime = new Lifetime(identity, this.#policy);
-    lifetime.past = this.#pastOf(identity);
+    lifetime.past = this.#pastOf(lifetime);
     this.lifetimes.set(identity.lifetime, lifetime);
     return lifetime;
   }
@@ -54,22 +55,27 @@ export class ServiceHistory {
     this.lastTime = Math.max(this.lastTime, lifetime.lastTime);
   }
 
-  /** Closes blocks, retires silent lifetimes, judges what is new. Returns whether anything changed. */
+  /** Closes blocks, learns from lifetimes that ended, judges what is new. Returns whether anything changed. */
   advance(at: number): boolean {
     let changed = false;
+    let learned = false;
     for (const lifetime of this.lifetimes.values()) {
       changed = lifetime.advance(at) || changed;
-      if (lifetime.endedAt !== undefined || at - lifetime.lastTime > this.#silence(lifetime)) {
-        this.#retire(lifetime);
-        changed = true;
+      if (lifetime.isQuiet(at, this.#policy.quietMs) !== this.#quiet.has(lifetime)) {
+        learned = true;
+        if (!this.#quiet.delete(lifetime)) this.#quiet.set(lifetime, lessonOf(lifetime));
       }
+      if (lifetime.endedAt !== undefined || lifetime.isQuiet(at, this.#policy.silenceMs)) this.#retire(lifetime);
     }
-    return changed;
+    if (learned) {
+      for (const lifetime of this.lifetimes.values()) if (!this.#quiet.has(lifetime)) lifetime.past = this.#pastOf(lifetime);
+    }
+    return changed || learned;
   }
 
   judge(at: number): { pooled: Judgement[]; instances: Judgement[] } {
     const instances = [...this.lifetimes.values()]
-      .filter(({ samples }) => samples > 0)
+      .filter((lifetime) => lifetime.samples > 0 && !this.#quiet.has(lifetime))
       .map((lifetime) => judgeLifetime(lifetime, at, this.#policy));
     const versions = new Map<string, Judgement[]>();
     for (const judgement of instances) {
@@ -81,14 +87,8 @@ export class ServiceHistory {
   }
 
   hasLeak(): boolean {
-    for (const lifetime of this.lifetimes.values()) if (lifetime.leak !== undefined) return true;
+    for (const lifetime of this.lifetimes.values()) if (lifetime.leak !== undefined && !this.#quiet.has(lifetime)) return true;
     return false;
-  }
-
-  /** A history with holes is not a series of deaths: ten sampling intervals of silence at least. */
-  #silence(lifetime: Lifetime): number {
-    const interval = (lifetime.lastTime - lifetime.firstTime) / Math.max(1, lifetime.samples - 1);
-    return Math.max(this.#policy.silenceMs, 10 * interval);
   }
 
   /** A new lifetime of the same replica means that the one before is over. */
@@ -104,21 +104,32 @@ export class ServiceHistory {
     this.lifetimes.delete(lifetime.identity.lifetime);
     this.#retired.set(lifetime.identity.lifetime, lifetime.lastTime);
     if (this.#retired.size > 4 * REMEMBERED) this.#retired.delete(this.#retired.keys().next().value ?? '');
-    this.#ended.push({ ...lifetime.lesson(), replica: replicaOf(lifetime.identity.instance), endedAt: lifetime.lastTime });
+    this.#ended.push(this.#quiet.get(lifetime) ?? lessonOf(lifetime));
+    this.#quiet.delete(lifetime);
     if (this.#ended.length > REMEMBERED) this.#ended.shift();
   }
 
-  #pastOf(identity: SeriesIdentity): Past {
-    const replica = replicaOf(identity.instance);
-    const own = this.#ended.filter((ended) => ended.replica === replica);
-    const teachers = (own.length > 0 ? own : this.#ended).slice(-8);
+  /** Own replica first; the service's other lifetimes where it has none. Lifetimes that began later teach nothing of this one's past. */
+  #pastOf(lifetime: Lifetime): Past {
+    const replica = replicaOf(lifetime.identity.instance);
+    const ended = [...this.#ended];
+    for (const [quiet, lesson] of this.#quiet) if (quiet !== lifetime && quiet.firstTime < lifetime.identity.startedAt) ended.push(lesson);
+    const own = ended.filter((one) => one.replica === replica);
+    const teachers = (own.length > 0 ? own : ended).slice(-8);
     const settled = teachers.filter(({ settledMs }) => settledMs > 0);
     // Only an unbroken row of lifetimes that all ended growing says that this one will.
     const since = teachers.findLastIndex(({ recurringGrowth }) => recurringGrowth === 0) + 1;
+    const width = this.#policy.levelMs;
     return {
-      settledLevel: Math.max(Number.NEGATIVE_INFINITY, ...settled.map(({ settledLevel }) => settledLevel)),
+      held: width.map((_, index) => Math.max(Number.NEGATIVE_INFINITY, ...settled.map(({ held }) => held[index] ?? Number.NEGATIVE_INFINITY))),
+      rise: width.map((_, index) => Math.max(0, ...settled.map(({ rise }) => rise[index] ?? 0))),
       settledMs: settled.reduce((sum, { settledMs }) => sum + settledMs, 0),
+      version: settled.at(-1)?.version ?? lifetime.identity.version,
       recurringGrowth: teachers.slice(since).reduce((sum, { recurringGrowth }) => sum + recurringGrowth, 0),
     };
   }
+}
+
+function lessonOf(lifetime: Lifetime): EndedLifetime {
+  return { ...lifetime.lesson(), replica: replicaOf(lifetime.identity.instance) };
 }
