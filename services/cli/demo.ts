@@ -45,7 +45,10 @@ const REPEAT_MS = 10_000;
 const WARM_UP_MS = 60_000;
 const TELL_ANYWAY_MS = 175_000;
 
-export const DEMO_MATCH = 'test/fleet/(leaky-sessions|leaky-cache|healthy)\\.';
+/** On the command line of this demo's programs, so that its agent watches them and no others. */
+const MARK = `--demo=${process.pid}`;
+
+export const DEMO_MATCH = `${MARK}$`;
 
 /** Keeps one program running: at its limit it is killed, as the kernel would, and started anew. */
 export class SupervisedProgram {
@@ -102,7 +105,7 @@ export function startDemoPrograms({ config, lifecycle }: Context, socket: string
       return [];
     }
     const supervised = new SupervisedProgram(program, () => {
-      const child = spawn(program.command, [join(root, 'test/fleet', program.file)], {
+      const child = spawn(program.command, [join(root, 'test/fleet', program.file), MARK], {
         env: { ...env, LEAKLINE_SERVICE: program.service },
         stdio: 'ignore',
       });

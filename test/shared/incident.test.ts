@@ -15,7 +15,7 @@ const by = (type: IncidentEvent['type'], at: number): IncidentEvent =>
     note: '',
     judgement,
     until: at + 500,
-  }) as IncidentEvent;
+  });
 
 const state = (...events: IncidentEvent[]) => foldEvents(events).get(incident)?.state;
 
