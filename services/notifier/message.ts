@@ -55,6 +55,7 @@ export interface Message {
   readonly sparkline: string;
   /** The chart in words. */
   readonly chartAlt: string;
+  readonly openedAt: number;
   readonly at: number;
 }
 
@@ -79,7 +80,7 @@ export function buildMessage({ incident, change, series, at, publicUrl }: Messag
     incident: incident.id,
     service: oneLine(incident.service),
     environment: oneLine(incident.environment),
-    state: incident.state,
+    state: stateAt(incident, at),
     change,
     tone: toneOf(incident, at),
     title,
@@ -91,8 +92,14 @@ export function buildMessage({ incident, change, series, at, publicUrl }: Messag
     sql: sqlOf(incident.judgement, at),
     sparkline: sparklineOf(incident.judgement, series),
     chartAlt: `Memory of ${oneLine(incident.service)} over time: ${title}.`,
+    openedAt: incident.openedAt,
     at,
   };
+}
+
+/** A silence that has run out leaves the incident open, though no event says so. */
+export function stateAt({ state, silencedUntil }: Incident, at: number): Incident['state'] {
+  return state === 'silenced' && silencedUntil !== null && silencedUntil <= at ? 'open' : state;
 }
 
 const isOver = ({ state }: Incident) => state === 'resolved' || state === 'dismissed';
@@ -113,9 +120,10 @@ export function titleOf(incident: Incident, at: number): string {
   return exhaustsAt <= at ? `${leaks}, is at its memory limit` : `${leaks}, runs out of memory in ${formatDuration(exhaustsAt - at)}`;
 }
 
-function toneOf({ state, judgement }: Incident, at: number): Tone {
-  if (state === 'resolved') return 'resolved';
-  if (state !== 'open') return 'handled';
+function toneOf(incident: Incident, at: number): Tone {
+  const { judgement } = incident;
+  if (incident.state === 'resolved') return 'resolved';
+  if (stateAt(incident, at) !== 'open') return 'handled';
   return judgement.exhaustsAt !== null && judgement.exhaustsAt - at < URGENT_MS ? 'urgent' : 'leak';
 }
 
@@ -124,13 +132,13 @@ function statusOf(incident: Incident, change: Change, at: number): RichText {
   const said = note === '' ? '' : `: ${oneLine(note, 300)}`;
   const actor = { code: oneLine(incident.actor, 60) };
   const byPerson = incident.actor !== 'detector';
+  if (stateAt(incident, at) !== state) return ['The silence has ended and it still leaks.'];
   switch (state) {
     case 'resolved':
       return [`Resolved ${whenDone(incident.resolvedAt ?? updatedAt, at)}${said}`];
     case 'dismissed':
       return ['Called not a leak by ', actor, `${said}. Growth of the same shape will not be reported again.`];
     case 'silenced':
-      if (incident.silencedUntil !== null && incident.silencedUntil <= at) return ['The silence has ended and it still leaks.'];
       return byPerson
         ? ['Silenced by ', actor, ' until ', { at: incident.silencedUntil ?? at }, said]
         : ['Silenced until ', { at: incident.silencedUntil ?? at }];
