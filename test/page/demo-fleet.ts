@@ -144,6 +144,7 @@ export function judgementOf(service: DemoService, lifetimes: readonly DemoLifeti
   const hoursLeft = (limitBytes - levelBytes) / (slope * MB);
   const ends = verdict === 'leak' || (verdict === 'undecided' && slope > 2);
   const onset = verdict === 'leak' || verdict === 'growing' ? startedAt + Math.min(1.2 * HOUR, (at - startedAt) / 4) : null;
+  const fitFrom = verdict === 'leak' ? (onset ?? at) : at - Math.min(7 * HOUR, (at - startedAt) / 2);
   const spread = service.says.spread ?? 0.12;
   return {
     service: service.name,
@@ -157,7 +158,7 @@ export function judgementOf(service: DemoService, lifetimes: readonly DemoLifeti
     explanation:
       verdict === 'leak'
         ? `keeps growing ${slope.toFixed(0)} MB/h ${service.says.kind === 'heap' ? 'in' : 'outside'} the heap for ${((at - startedAt) / HOUR).toFixed(1)} h, ` +
-          `now ${(levelBytes / MB).toFixed(0)} MB, reaches its limit of ${(limitBytes / MB).toFixed(0)} MB in ${hoursLeft.toFixed(1)} h`
+          `now ${(levelBytes / MB).toFixed(0)} MB, reaches its limit of ${limitBytes < 1e9 ? `${(limitBytes / MB).toFixed(0)} MB` : `${(limitBytes / 1e9).toFixed(1)} GB`} in ${hoursLeft.toFixed(1)} h`
         : service.says.explanation,
     kind: service.says.kind ?? 'unknown',
     signal: 'anon',
@@ -172,7 +173,7 @@ export function judgementOf(service: DemoService, lifetimes: readonly DemoLifeti
     onsetAt: onset,
     confidence: service.says.confidence,
     instances: verdict === 'leak' ? [...new Set(running.map(({ identity }) => identity.instance))] : [],
-    fit: onset === null ? null : { fromTime: onset, fromBytes: levelAt(onset), toTime: at, toBytes: levelBytes },
+    fit: onset === null ? null : { fromTime: fitFrom, fromBytes: levelAt(fitFrom), toTime: at, toBytes: levelBytes },
     waitingFor: service.says.waitingFor ?? '',
     decidesBy: verdict === 'undecided' ? at + 0.8 * HOUR : null,
   };

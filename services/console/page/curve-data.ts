@@ -42,6 +42,7 @@ const GAP_STEPS = 3;
 const LIMIT_REACH = 2.6;
 /** Share of the range that may lie ahead of now. */
 const AHEAD_SHARE = 0.35;
+const MARGIN_SHARE = 0.02;
 const MOST_FITS = 6;
 
 /** Joins curves on one time axis; a pause in a curve becomes a null, so the line breaks there. */
@@ -120,11 +121,18 @@ function rangeOf(
   return { yRange: [Math.max(0, low - span * 0.18), high + span * 0.06], limitBytes: shown };
 }
 
+/** Nothing is shown of the time before the first sample but a margin. */
+function beginOf({ from, to, curves }: Curves): number {
+  const first = Math.min(to, ...curves.map(({ time }) => time[0] ?? to));
+  return first >= to ? from : Math.max(from, first - MARGIN_SHARE * (to - first));
+}
+
 export function chartModel(curves: Curves, detail: ServiceDetail): ChartModel {
   const instances = [...new Set(curves.curves.map(({ instance }) => instance))].sort();
   const { time, values } = joinCurves(curves.curves, curves.stepMs);
   const judged = fitsOf(detail.judgements, curves.signal, detail.summary.judgement?.version);
-  const length = curves.to - curves.from;
+  const from = beginOf(curves);
+  const length = curves.to - from;
   const soonest = Math.min(...judged.map(({ exhaustsAt }) => exhaustsAt ?? Infinity));
   const end = soonest === Infinity ? curves.to : Math.min(curves.to + AHEAD_SHARE * length, Math.max(curves.to, soonest + 0.04 * length));
   const fits = judged.flatMap(({ fit }) => (fit === null ? [] : [fit]));
@@ -136,9 +144,9 @@ export function chartModel(curves: Curves, detail: ServiceDetail): ChartModel {
     curves: curves.curves.map(({ instance, version }) => ({ instance, version, tone: instances.indexOf(instance) })),
     fits,
     extrapolations,
-    marks: marksOf(detail, curves.from, curves.to),
+    marks: marksOf(detail, from, curves.to),
     limitBytes,
-    xRange: [curves.from / 1000, end / 1000],
+    xRange: [from / 1000, end / 1000],
     yRange,
   };
 }

@@ -127,7 +127,7 @@ export function drawFurniture(plot: UPlot, model: ChartModel, colours: Colours):
   context.beginPath();
   context.rect(left, top, width, height);
   context.clip();
-  for (const fit of model.fits) drawLine(canvas, fit, { colour: colours.ink, width: 1.75, dash: [6, 4] });
+  for (const fit of model.fits) drawLine(canvas, fit, { colour: colours.ink, width: 1.25, dash: [6, 4] });
   for (const line of model.extrapolations) drawLine(canvas, line, { colour: colours.leak, width: 1.75, dash: [2, 4] });
   if (model.limitBytes > 0) drawLimit(canvas, model.limitBytes);
   for (const mark of model.marks) if (mark.kind !== 'deploy') drawEnd(canvas, mark);

@@ -1,5 +1,5 @@
 /** The fleet, most urgent first. */
-import { useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { VERDICTS, type Verdict } from '../../../shared/judgement.ts';
 import type { Fleet, ServiceSummary } from '../api-schema.ts';
 import { usePolled } from './api-client.ts';
@@ -59,7 +59,20 @@ function VerdictFilter({
   );
 }
 
+/** As many as the tallest screen shows; the others follow once these are painted. */
+const FIRST_ROWS = 60;
+
+function useAllAfterPaint(): boolean {
+  const [all, setAll] = useState(false);
+  useEffect(() => {
+    const timer = window.setTimeout(() => setAll(true), 50);
+    return () => window.clearTimeout(timer);
+  }, []);
+  return all;
+}
+
 function FleetTable({ services, now }: { services: ServiceSummary[]; now: number }) {
+  const all = useAllAfterPaint();
   return (
     <table class="fleet">
       <thead>
@@ -78,7 +91,7 @@ function FleetTable({ services, now }: { services: ServiceSummary[]; now: number
         </tr>
       </thead>
       <tbody>
-        {services.map((summary) => (
+        {services.slice(0, all ? undefined : FIRST_ROWS).map((summary) => (
           <FleetRow key={`${summary.environment}/${summary.service}`} summary={summary} now={now} />
         ))}
       </tbody>

@@ -54,7 +54,7 @@ export function formatDuration(ms: number): string {
     return minutes % 60 === 0 ? `${minutes / 60}${SPACE}h` : `${Math.floor(minutes / 60)}${SPACE}h ${minutes % 60}${SPACE}min`;
   }
   if (ms < 2 * DAY) return `${Math.round(ms / HOUR)}${SPACE}h`;
-  if (ms < 10 * DAY) return `${(ms / DAY).toFixed(1)}${SPACE}days`;
+  if (ms < 10 * DAY) return `${Number((ms / DAY).toFixed(1))}${SPACE}days`;
   return `${Math.round(ms / DAY)}${SPACE}days`;
 }
 

@@ -135,11 +135,18 @@ function IncidentBox({ detail, canAct }: { detail: ServiceDetail; canAct: boolea
   );
 }
 
+/** The shortest range that holds all there is, a day at most: a young service fills its chart. */
+function fittingRange({ at, lifetimes }: ServiceDetail): number {
+  const age = at - Math.min(at, ...lifetimes.map(({ startedAt }) => startedAt));
+  return RANGES.map(([, length]) => length).find((length) => length >= age && length <= DAY) ?? DAY;
+}
+
 const preferred = (judgement: Judgement | null): Signal => judgement?.signal ?? 'anon';
 
 export function ServiceView({ environment, service, canAct }: { environment: string; service: string; canAct: boolean }) {
   const path = servicePath(environment, service);
-  const [rangeMs, setRange] = useState<number>(DAY);
+  const [range, setRange] = useState<number | null>(null);
+  const rangeMs = range ?? DAY;
   const [chosen, setChosen] = useState<Signal | null>(null);
   const [now, setNow] = useState<number | null>(null);
   const query = now === null ? null : rangeQuery(now, rangeMs);
@@ -149,6 +156,7 @@ export function ServiceView({ environment, service, canAct }: { environment: str
   if (detail.data !== null && detail.data !== kept) {
     keep(detail.data);
     setNow(detail.data.at);
+    if (range === null) setRange(fittingRange(detail.data));
   }
   const signal = chosen ?? preferred(shown?.summary.judgement ?? null);
   const curves = usePolled<Curves>(query === null ? null : `${path}/curves?signal=${signal}&${query}`);

@@ -107,9 +107,12 @@ describe('the chart', () => {
     const { extrapolations, xRange } = chartModel(curves(300e6), detail([judgement({})]));
     expect(extrapolations).toHaveLength(1);
     const [line] = extrapolations;
-    expect(line?.toTime).toBe(13.5 * HOUR);
-    expect(line?.toBytes).toBeCloseTo(235e6, -3);
-    expect(xRange[1]).toBe((13.5 * HOUR) / 1000);
+    // 35 % of what is shown lies ahead; what is shown begins 2 % before the first sample.
+    const length = 9 * 1.02;
+    expect(line?.toTime).toBeCloseTo((10 + 0.35 * length) * HOUR, 0);
+    expect(line?.toBytes).toBeCloseTo(200e6 + 10e6 * 0.35 * length, -3);
+    expect(xRange[0]).toBeCloseTo(((10 - length) * HOUR) / 1000, 3);
+    expect(xRange[1] * 1000).toBeCloseTo(line?.toTime ?? 0, 0);
   });
 
   it('draws a limit within reach, and leaves one far above out of the range', () => {

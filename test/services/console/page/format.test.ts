@@ -51,6 +51,7 @@ describe('time', () => {
     [6 * HOUR, '6 h'],
     [31 * HOUR, '31 h'],
     [60 * HOUR, '2.5 days'],
+    [120 * HOUR, '5 days'],
     [20 * 24 * HOUR, '20 days'],
   ])('%d ms is %s', (ms, text) => expect(plain(formatDuration(ms))).toBe(text));
 
