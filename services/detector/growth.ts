@@ -11,7 +11,7 @@ export interface Surroundings {
   /** Highest level that earlier settled lifetimes held, by width of block; -Infinity if unknown. */
   readonly heldBefore: number;
   /** Largest rise that they came back from, likewise, bytes. */
-  readonly riseBefore: number;
+  readonly usualRise: number;
   /** For how long earlier lifetimes stayed settled, ms. */
   readonly settledMs: number;
   /** Was that another version? A new one may simply need more. */
@@ -91,21 +91,24 @@ export function judgeWindow(
   const fromTime = time[from] as number;
   const toTime = time[to - 1] as number;
   const watched = toTime - fromTime;
-  const ceilingFrom = (origin: number) => (around.limitBytes > 0 ? around.limitBytes - around.besideBytes : 2 * Math.max(origin, held));
+  const unsettledPast = from >= 3 && driftBefore(level, from) > 0.35 * (recent - Math.max(started, held));
+  // Without a limit twice the level the growth began from stands for it: a level reached by the same growth is no beginning.
+  const origin = unsettledPast ? level.firstFloor : Math.max(started, held);
+  const ceiling = around.limitBytes > 0 ? around.limitBytes - around.besideBytes : 2 * origin;
   if (!explaining) {
     // A generous guess at what the fit will say: most growth is far from enough.
     const risen = recent - Math.max(started, held);
     if (risen < 0.5 * policy.minGrowthShare * started) return 'within-earlier-levels';
-    const least = policy.patienceSettled * Math.min(1, policy.longWatchMs / watched);
+    const least = policy.patienceSettled * longer(policy.longWatchMs, watched);
     const known = risen + around.recurringGrowth;
-    if (known < 0.6 * least * (known + Math.max(0, ceilingFrom(started) - recent))) return 'needs-patience';
+    if (known < 0.6 * least * (known + Math.max(0, ceiling - recent))) return 'needs-patience';
   }
 
   const trend = theilSen(time, floor, from, to);
   const significance = trend.standardError > 0 ? trend.slope / trend.standardError : trend.slope > 0 ? 1e3 : 0;
   const last = Math.min(trend.last, recent + trend.noise);
   const grown = last - Math.max(trend.first, held);
-  const left = Math.max(0, ceilingFrom(trend.first) - last);
+  const left = Math.max(0, ceiling - last);
   const watchedGrowth = grown + around.recurringGrowth;
   const share = grown > 0 ? watchedGrowth / (watchedGrowth + left) : 0;
   const garbage = garbageOf(level, from, trend.slope);
@@ -158,20 +161,31 @@ export function judgeWindow(
 function patience(level: Resolution, from: number, watched: number, grown: number, garbage: Garbage, around: Surroundings, policy: Policy): number {
   if (garbage === 'known') return policy.patienceCollection;
   const before = Math.max(0, (level.time[from] as number) - level.firstTime);
-  const third = Math.floor(from / 3);
-  const drift = third >= 1 ? medianOf(level.floor, from - third, from) - medianOf(level.floor, 0, third) : 0;
-  const settled = (drift < 0.35 * grown ? before : 0) + around.settledMs;
+  const settled = (driftBefore(level, from) < 0.35 * grown ? before : 0) + around.settledMs;
   const enough = Math.max(Math.min(Math.max(2.5 * watched, 0.2 * policy.settledMs), policy.settledMs), 0.75 * watched);
   // A level that often rose as far before, and came back, may do so again.
-  const rise = Math.max(around.riseBefore, from > 0 ? (level.rise[from - 1] as number) : 0);
+  // Teeth of a collector may be climbed one at a time: there any rise counts, elsewhere those that came back.
+  const column = garbage === 'possible' ? level.rise : level.excursion;
+  const rise = Math.max(around.usualRise, from > 0 ? (column[from - 1] as number) : 0);
   const usual = garbage === 'possible' ? 1 : 0.5;
   const novelty = rise > 0 ? Math.min(1, Math.max(0, (grown / rise - usual) / 1.5)) : 1;
   const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, settled / enough) * novelty;
   const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watched / policy.shortWatchMs);
-  const settledShare = policy.patienceSettled * haste * Math.min(1, policy.longWatchMs / watched);
+  const settledShare = policy.patienceSettled * haste * longer(policy.longWatchMs, watched);
   const unsettled = garbage === 'possible' ? policy.patienceGarbage : policy.patienceUnsettled;
   const unsettledShare = unsettled * Math.min(1, ((garbage === 'possible' ? 4 : 2) * policy.longWatchMs) / watched);
   return unsettledShare + (settledShare - unsettledShare) * surprise;
+}
+
+/** Long watching makes up for a short way, up to a point. */
+function longer(longWatchMs: number, watched: number): number {
+  return Math.min(1, Math.max(0.35, longWatchMs / watched));
+}
+
+/** How far the level had moved by itself before the window. */
+function driftBefore(level: Resolution, from: number): number {
+  const third = Math.floor(from / 3);
+  return third >= 1 ? medianOf(level.floor, from - third, from) - medianOf(level.floor, 0, third) : 0;
 }
 
 type Garbage = 'none' | 'possible' | 'known';

@@ -17,9 +17,9 @@ const HITS = 2;
 
 /** What earlier lifetimes of the service teach. */
 export interface Past {
-  /** Per resolution: highest level held, and largest rise, by lifetimes that settled. */
+  /** Per resolution: highest level held, and largest rise that came back, by lifetimes that settled. */
   readonly held: readonly number[];
-  readonly rise: readonly number[];
+  readonly excursion: readonly number[];
   /** For how long they stayed settled, ms. */
   readonly settledMs: number;
   readonly version: string;
@@ -27,7 +27,7 @@ export interface Past {
   readonly recurringGrowth: number;
 }
 
-export const NO_PAST: Past = { held: [], rise: [], settledMs: 0, version: '', recurringGrowth: 0 };
+export const NO_PAST: Past = { held: [], excursion: [], settledMs: 0, version: '', recurringGrowth: 0 };
 
 export class Lifetime {
   readonly identity: SeriesIdentity;
@@ -160,7 +160,7 @@ export class Lifetime {
     return {
       startedAt: Math.min(this.identity.startedAt, this.firstTime),
       heldBefore: Number.NEGATIVE_INFINITY,
-      riseBefore: 0,
+      usualRise: 0,
       newVersion: this.past.version !== this.identity.version,
       settledMs: this.past.settledMs,
       recurringGrowth: this.past.recurringGrowth,
@@ -184,7 +184,16 @@ export class Lifetime {
 
   /** What earlier lifetimes teach depends on the width of the block. */
   #at(index: number, around: Surroundings): Surroundings {
-    return { ...around, heldBefore: this.past.held[index] ?? Number.NEGATIVE_INFINITY, riseBefore: this.past.rise[index] ?? 0 };
+    return { ...around, heldBefore: this.past.held[index] ?? Number.NEGATIVE_INFINITY, usualRise: this.#usualRise(index) };
+  }
+
+  /** A rise too slow to come back within the blocks of one width shows at the next ones. */
+  #usualRise(index: number): number {
+    let usual = 0;
+    for (let wider = index; wider < Math.min(index + 4, this.resolutions.length); wider += 1) {
+      usual = Math.max(usual, this.past.excursion[wider] ?? 0, wider > index ? ((this.resolutions[wider] as Resolution).excursion.at(-1) ?? 0) : 0);
+    }
+    return usual;
   }
 
   #judgeResolution(index: number, around: Surroundings): void {
@@ -235,29 +244,25 @@ export class Lifetime {
     const level = this.#resolutionForAge();
     const { time, floor } = level;
     const to = floor.length;
-    if (to < 6) return NO_PAST;
-    const half = to >> 1;
-    const start = medianOf(floor, Math.max(0, half - 2), half + 1);
-    const end = medianOf(floor, to - 3, to);
-    const first = medianOf(floor, 0, 3);
-    const climbing = end - start > 0.35 * Math.max(end - first, 0) && end - start > 0.01 * start;
-    if (!climbing) {
-      return {
-        held: this.resolutions.map(({ held }) => held.at(-1) ?? Number.NEGATIVE_INFINITY),
-        rise: this.resolutions.map((one) => one.rise.at(-1) ?? 0),
-        settledMs: Math.max(0, this.lastTime - this.warmAt) / 2,
-        version: this.identity.version,
-        recurringGrowth: 0,
-      };
-    }
+    if (to < 8) return NO_PAST;
     // The first third may still be warm-up; growth that goes on after it is what recurs.
     const from = Math.max(Math.floor(to / 3), to - 64);
     const trend = theilSen(time, floor, from, to);
     const grown = trend.last - trend.first;
-    const shape = shapeOf(time, floor, from, to, time[from] as number, trend.effectiveSize);
-    const line = shape.kind === 'line' || shape.advantage < 2;
-    const sure = trend.slope > this.#policy.minSignificance * trend.standardError && grown > 0.02 * trend.first;
-    return { ...NO_PAST, recurringGrowth: line && sure ? grown : 0 };
+    const middle = medianOf(floor, Math.max(from, ((from + to) >> 1) - 1), ((from + to) >> 1) + 2);
+    const late = (medianOf(floor, to - 3, to) - middle) / Math.max(1, middle - medianOf(floor, from, from + 3));
+    const sure = trend.slope > this.#policy.minSignificance * trend.standardError && grown > 0.015 * trend.first && late > 0.5;
+    const shape = sure ? shapeOf(time, floor, from, to, time[from] as number, trend.effectiveSize) : undefined;
+    const climbing = shape !== undefined && (shape.kind === 'line' || shape.advantage < 2);
+    const excursion = this.resolutions.map((one) => one.excursion.at(-1) ?? 0);
+    if (climbing) return { ...NO_PAST, excursion, recurringGrowth: grown };
+    return {
+      held: this.resolutions.map(({ held }) => held.at(-1) ?? Number.NEGATIVE_INFINITY),
+      excursion,
+      settledMs: Math.max(0, this.lastTime - this.warmAt) / 2,
+      version: this.identity.version,
+      recurringGrowth: 0,
+    };
   }
 
   /** The finest resolution that still holds the whole lifetime. */

@@ -21,7 +21,8 @@ export function poolJudgements(judgements: readonly Judgement[]): Judgement {
     // Several replicas growing alike leave less room for chance.
     confidence: worst === 'leak' ? Math.min(0.99, lead.confidence + 0.02 * (alike.length - 1)) : lead.confidence,
     onsetAt: worst === 'leak' && onsets.length > 0 ? Math.min(...onsets) : lead.onsetAt,
-    instances: worst === 'leak' ? alike.map(({ instance }) => instance).sort() : [],
+    // The one that runs out first leads.
+    instances: worst === 'leak' ? [...new Set([lead.instance, ...alike.map(({ instance }) => instance).sort()])] : [],
   };
 }
 

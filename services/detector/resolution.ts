@@ -31,9 +31,13 @@ export class Resolution {
   /** Highest level ever held (median of three floors) up to and with each kept block; -Infinity before the third. */
   readonly held: number[] = [];
   /** Largest rise that was followed by as large a fall within `RISE_BLOCKS` blocks, up to and with each kept block, bytes. */
+  readonly excursion: number[] = [];
+  /** Largest rise, whether or not it came back. */
   readonly rise: number[] = [];
   /** Middle of the first block ever closed; NaN before. */
   firstTime = Number.NaN;
+  /** Its floor: the median of the first three. */
+  firstFloor = Number.NaN;
   closed = 0;
 
   #open = Number.NaN;
@@ -111,23 +115,26 @@ export class Resolution {
     const riseBefore = this.rise.at(-1) ?? 0;
     if (last < 2) {
       held.push(before);
+      this.excursion.push(this.excursion.at(-1) ?? 0);
       this.rise.push(riseBefore);
       return;
     }
+    if (this.closed === 3) this.firstFloor = middleOf(floor[0] as number, floor[1] as number, floor[2] as number);
     const level = middleOf(floor[last - 2] as number, floor[last - 1] as number, floor[last] as number);
     held.push(Math.max(before, level));
     let lowest = Number.POSITIVE_INFINITY;
-    let excursion = riseBefore;
+    let excursion = this.excursion.at(-1) as number;
     for (let index = Math.max(0, last - RISE_BLOCKS); index < last; index += 1) {
       const peak = floor[index] as number;
       excursion = Math.max(excursion, Math.min(peak - lowest, peak - level));
       if (peak < lowest) lowest = peak;
     }
-    this.rise.push(excursion);
+    this.excursion.push(excursion);
+    this.rise.push(Math.max(riseBefore, level - lowest));
   }
 
   #forget(count: number): void {
-    for (const column of [this.time, this.floor, this.heapUsed, this.heapLive, this.heapHigh, this.load, this.held, this.rise]) column.splice(0, count);
+    for (const column of [this.time, this.floor, this.heapUsed, this.heapLive, this.heapHigh, this.load, this.held, this.excursion, this.rise]) column.splice(0, count);
   }
 }
 

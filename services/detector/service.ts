@@ -122,7 +122,7 @@ export class ServiceHistory {
     const width = this.#policy.levelMs;
     return {
       held: width.map((_, index) => Math.max(Number.NEGATIVE_INFINITY, ...settled.map(({ held }) => held[index] ?? Number.NEGATIVE_INFINITY))),
-      rise: width.map((_, index) => Math.max(0, ...settled.map(({ rise }) => rise[index] ?? 0))),
+      excursion: width.map((_, index) => Math.max(0, ...teachers.map(({ excursion }) => excursion[index] ?? 0))),
       settledMs: settled.reduce((sum, { settledMs }) => sum + settledMs, 0),
       version: settled.at(-1)?.version ?? lifetime.identity.version,
       recurringGrowth: teachers.slice(since).reduce((sum, { recurringGrowth }) => sum + recurringGrowth, 0),

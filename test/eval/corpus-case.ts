@@ -6,8 +6,8 @@ export interface Truth {
   /** When the level reaches the limit (twice the level at onset, where there is none), ms UTC; may lie after the end. */
   readonly exhaustsAt: number;
   readonly kind: 'heap' | 'native';
-  /** True rate at the time, bytes per hour, where the leak is a line; for the calibration of intervals. */
-  readonly bytesPerHour: number | undefined;
+  /** True rate per instance, bytes per hour, where the leak is a line; for the calibration of intervals. */
+  readonly bytesPerHour: Readonly<Record<string, number>>;
 }
 
 /** Samples of one lifetime, columns of equal length. */

@@ -105,7 +105,7 @@ export function injectLeak(lifetime: CaseLifetime, values: readonly number[], on
   const end = lifetime.time.findIndex((t) => t > exhaustsAt + HOUR);
   lifetime.rss.push(...grown);
   if (end >= 0) for (const column of [lifetime.time, lifetime.rss, lifetime.load]) column?.splice(end);
-  return { onsetAt, exhaustsAt, kind: 'native', bytesPerHour: rate * HOUR };
+  return { onsetAt, exhaustsAt, kind: 'native', bytesPerHour: { [lifetime.instance]: rate * HOUR } };
 }
 
 /** A heap that does not leak: young collections every few minutes, an old generation that climbs until it is collected. */

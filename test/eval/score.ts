@@ -9,6 +9,7 @@ export interface Opened {
   /** ms UTC. */
   readonly at: number;
   readonly kind?: string;
+  readonly instances?: readonly string[];
   readonly slopeLow?: number;
   readonly slopeHigh?: number;
   readonly reason?: string;
@@ -48,7 +49,7 @@ export function scoreCase(one: Case, opened: readonly Opened[]): Outcome {
   const early = opened.filter(({ at }) => at < truth.onsetAt);
   const hit = opened.find(({ at }) => at >= truth.onsetAt && at < truth.exhaustsAt);
   const known = hit?.kind !== undefined && hit.kind !== 'unknown';
-  const rate = truth.bytesPerHour;
+  const rate = truth.bytesPerHour[hit?.instances?.[0] ?? ''];
   return {
     ...base,
     falseAlarms: early.length,

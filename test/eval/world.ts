@@ -237,7 +237,7 @@ function peakWithoutLeak(lines: readonly Line[]): number {
 function truthOf(lines: readonly Line[], leak: NonNullable<Plan['leak']>, limit: number): Truth {
   const onsetAt = START + leak.onset * HOUR;
   let exhaustsAt = Number.POSITIVE_INFINITY;
-  let rate = 0;
+  const rates: Record<string, number> = {};
   for (const { lifetime, leaked } of lines) {
     const { time, rss } = lifetime;
     const grown = leaked.at(-1) as number;
@@ -251,10 +251,10 @@ function truthOf(lines: readonly Line[], leak: NonNullable<Plan['leak']>, limit:
     const ceiling = limit > 0 ? limit : 2 * origin;
     const reached = time.findIndex((t, index) => t >= begin && (rss[index] as number) >= ceiling);
     const speed = (grown - (leaked[at] as number)) / Math.max(1, (time.at(-1) as number) - begin);
-    rate = Math.max(rate, speed);
+    if (leak.linear === true) rates[lifetime.instance] = speed * HOUR;
     exhaustsAt = Math.min(exhaustsAt, reached >= 0 ? (time[reached] as number) : begin + (ceiling - origin) / Math.max(speed, 1e-9));
   }
-  return { onsetAt, exhaustsAt, kind: leak.heap >= 0.5 ? 'heap' : 'native', bytesPerHour: leak.linear === true ? rate * HOUR : undefined };
+  return { onsetAt, exhaustsAt, kind: leak.heap >= 0.5 ? 'heap' : 'native', bytesPerHour: rates };
 }
 
 function cutAfter(lines: readonly Line[], end: number): void {
