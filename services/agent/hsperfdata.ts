@@ -50,7 +50,7 @@ interface HeapCounters {
   readonly limitBytes: number;
   readonly collections: number;
   readonly pauseSeconds: number;
-  /** Stop-the-world collections of the whole heap; undefined for ZGC and Shenandoah, which count pauses only. */
+  /** Finished stop-the-world collections of the whole heap; undefined for ZGC and Shenandoah, which count pauses only. */
   readonly fullCollections: number | undefined;
   /** G1: concurrent cycles that ended; remark and cleanup are counted as a pause each. */
   readonly cycles: number;
@@ -69,6 +69,8 @@ export function summariseHeap(counters: Counters): HeapCounters {
   const isConcurrent = /^(Z|Shenandoah)/.test(
     String(counters.get('sun.gc.collector.1.name') ?? counters.get('sun.gc.collector.2.name') ?? ''),
   );
+  // HotSpot counts a collection when it begins; until it ends, the sizes are those from before.
+  const isCollecting = get('collector.1.lastExitTime') < get('collector.1.lastEntryTime');
   const frequency = Number(counters.get('sun.os.hrt.frequency') ?? 1e9);
   return {
     usedBytes: usedOf(0) + usedOf(1),
@@ -77,7 +79,7 @@ export function summariseHeap(counters: Counters): HeapCounters {
     limitBytes: isG1 ? get('generation.1.maxCapacity') : get('generation.0.maxCapacity') + get('generation.1.maxCapacity'),
     collections: isG1 ? get('collector.0.invocations') + get('collector.1.invocations') : sum('invocations'),
     pauseSeconds: sum('time') / frequency,
-    fullCollections: hasFull && !isConcurrent ? get('collector.1.invocations') : undefined,
+    fullCollections: hasFull && !isConcurrent ? get('collector.1.invocations') - Number(isCollecting) : undefined,
     cycles: isG1 ? Math.floor(get('collector.2.invocations') / 2) : 0,
   };
 }
