@@ -8,7 +8,7 @@ import { startIngester, type Ingester } from '../ingester/ingester.ts';
 import { createServer, migrateStore, openConfiguredStore, requireKafka, requireServer, waitFor, type Served } from './backing.ts';
 import { untilStopped, type Context } from './context.ts';
 import { createConfiguredDetector, startDetecting } from './detecting.ts';
-import { openBus } from './kafka-bus.ts';
+import { createTopics, openBus } from './kafka-bus.ts';
 
 export async function addGateway({ config, log, metrics, clock }: Context, { server, auth }: Served, bus: Bus): Promise<void> {
   const { maxFuture, maxAge } = config.ingester;
@@ -58,7 +58,8 @@ export async function runIngester(context: Context): Promise<void> {
   const served = createServer(context, { bus: () => bus.ping(), ingester: ingesterCheck(() => running.ingester) });
   await listen(context, served);
   const store = await openSharedStore(context);
-  running.ingester = await waitFor(context, 'the bus', () => addIngester(context, bus, store));
+  await waitFor(context, 'the bus', () => createTopics(context));
+  running.ingester = await addIngester(context, bus, store);
   await untilStopped(context);
 }
 

@@ -2,8 +2,10 @@
 import { startStoreServer } from '../store/store-server.ts';
 import { migrateStore, openConfiguredStore } from './backing.ts';
 import { untilStopped, type Context } from './context.ts';
+import { createTopics } from './kafka-bus.ts';
 
 export async function runMigrate(context: Context): Promise<void> {
+  if (context.config.bus.kind === 'kafka') await createTopics(context);
   const { applied } = await migrateStore(context, await openConfiguredStore(context));
   process.stdout.write(applied.length === 0 ? 'schema is up to date\n' : `applied ${applied.join(', ')}\n`);
 }
