@@ -27,14 +27,13 @@ export async function judge(store: Store, rows: ReadonlyMap<string, ObligedRow>)
     `SELECT lifetime, toUnixTimestamp64Milli(time) AS at, any(rss) AS rss, any(anon) AS anon, toUInt32(count()) AS copies
     FROM raw_samples FINAL GROUP BY lifetime, time`,
   );
-  const byKey = new Map(stored.map((row) => [rowKey(row.lifetime, Number(row.at)), row]));
+  const byKey = new Map(stored.map((row) => [rowKey(row.lifetime, row.at), row]));
   const lost = [...rows].filter(([key, { acknowledged }]) => acknowledged && !byKey.has(key)).map(([key]) => key);
   const doubled = [...byKey].filter(([, { copies }]) => copies !== 1).map(([key]) => key);
-  const same = (a: number | null, b: number | null) => (a === null || b === null ? a === b : Number(a) === Number(b));
   const wrong = [...byKey]
     .filter(([key, { rss, anon }]) => {
       const issued = rows.get(key);
-      return issued === undefined || !same(issued.rss, rss) || !same(issued.anon, anon);
+      return issued === undefined || issued.rss !== rss || issued.anon !== anon;
     })
     .map(([key]) => key);
   const rollups = (await Promise.all([rollupDifferences(store, 'minute'), rollupDifferences(store, 'hour')])).flat();

@@ -1,6 +1,6 @@
 /**
  * CPU that a Kafka client with nothing to do takes, each case a process of its own over one minute:
- * `npx tsx test/bench/kafka-idle.ts [SECONDS]`. Starts a broker. Prints one line of JSON per case.
+ * `npx tsx test/bench/kafka-idle.bench.ts [SECONDS]`. Starts a broker. Prints one line of JSON per case.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
