@@ -111,6 +111,34 @@ describe('the fleet', () => {
   });
 });
 
+describe('when there is nothing to show', () => {
+  it('an empty fleet tells how to start an agent', async () => {
+    await page.route('**/api/v1/services', (route) => route.fulfill({ json: { at: 1, services: [] } }));
+    await page.goto(base);
+    expect(await page.locator('.empty').textContent()).toContain(`npx leakline agent --to ${base}`);
+  });
+
+  it('a store that is away is named, and trying again helps', async () => {
+    const away = { status: 503, json: { error: { code: 'LKL_ERR_STORE_UNAVAILABLE', message: 'the store does not answer' } } };
+    await page.route('**/api/v1/services', (route) => route.fulfill(away), { times: 1 });
+    await page.goto(base);
+    expect(await page.getByRole('alert').textContent()).toContain('the store does not answer');
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await row('checkout').waitFor();
+    complaints = complaints.filter((complaint) => !complaint.includes('503'));
+  });
+
+  it('keeps the last answer on the screen and says that it is old', async () => {
+    await page.goto(base);
+    await row('checkout').waitFor();
+    await page.route('**/api/v1/services', (route) => route.fulfill({ status: 503, json: {} }));
+    await page.evaluate("window.dispatchEvent(new Event('leakline:changed'))");
+    await page.getByText('Not up to date').waitFor();
+    expect(await row('checkout').isVisible()).toBe(true);
+    complaints = complaints.filter((complaint) => !complaint.includes('503'));
+  });
+});
+
 describe('a service', () => {
   it('shows verdict, curves, instances and processes, and other signals and ranges', async () => {
     await page.goto(`${base}/services/production/checkout`);
