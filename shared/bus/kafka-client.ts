@@ -4,6 +4,7 @@ import kafkajs, { type KafkaConfig, type SASLOptions } from 'kafkajs';
 import type { Config } from '../config.ts';
 import { LeaklineError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import './kafka-gzip.ts';
 import './kafkajs-cures.ts';
 
 export type KafkaSettings = Config['bus'];

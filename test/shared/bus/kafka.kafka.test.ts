@@ -1,5 +1,6 @@
 /** The bus over a real Kafka broker: the promises of every bus, groups, membership, sizes, and what kafkajs gets wrong. */
 import { createRequire } from 'node:module';
+import kafkajs from 'kafkajs';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import { TOPICS } from '../../../shared/bus/bus.ts';
 import { createKafkaBus, ensureTopics } from '../../../shared/bus/kafka.ts';
@@ -138,6 +139,23 @@ describe('publishing', () => {
     await expect(bus.ping()).rejects.toMatchObject({ code: 'LKL_ERR_BUS_UNAVAILABLE' });
     expect(performance.now() - started).toBeLessThan(32_000);
     await bus.close();
+  });
+});
+
+describe('a message that inflates without end', () => {
+  it('is handed over empty, and the partition goes on', async () => {
+    const under = await opened();
+    const raw = new kafkajs.Kafka({ brokers, logLevel: kafkajs.logLevel.NOTHING }).producer();
+    await raw.connect();
+    onTestFinished(() => raw.disconnect());
+    const bomb = { key: 'bomb', value: Buffer.alloc(100 * 1024 * 1024) };
+    const compression = kafkajs.CompressionTypes.GZIP;
+    await raw.send({ topic: under.topic, compression, messages: [{ key: 'first', value: 'x' }, bomb, { key: 'third', value: 'y' }] });
+    await under.bus.publish(under.topic, [outgoing('a', 0)]);
+    const { messages, watch } = await collect(under);
+    await watch.until(() => messages.length === 4);
+    expect(messages.map(textOf)).toEqual(['', '', '', 'a:0']);
+    expect(messages.map(({ offset }) => offset)).toEqual([0n, 1n, 2n, 3n]);
   });
 });
 
