@@ -153,12 +153,13 @@ SELECT
 FROM process_lifetimes
 WHERE ended_by = 'oom';
 
+-- `sent` outranks whatever a slower notifier wrote after it.
 CREATE OR REPLACE VIEW deliveries {{onCluster}} AS
 SELECT
   incident, event, channel,
-  argMax(delivery_attempts.state, (delivery_attempts.at, delivery_attempts.state != 'intent', delivery_attempts.saved_at)) AS state,
-  argMaxIf(delivery_attempts.external, (delivery_attempts.at, delivery_attempts.state != 'intent', delivery_attempts.saved_at), delivery_attempts.external != '') AS external,
-  argMax(delivery_attempts.error, (delivery_attempts.at, delivery_attempts.state != 'intent', delivery_attempts.saved_at)) AS error,
+  argMax(delivery_attempts.state, (delivery_attempts.state = 'sent', delivery_attempts.at, delivery_attempts.state != 'intent', delivery_attempts.saved_at)) AS state,
+  argMaxIf(delivery_attempts.external, (delivery_attempts.state = 'sent', delivery_attempts.at, delivery_attempts.state != 'intent', delivery_attempts.saved_at), delivery_attempts.external != '') AS external,
+  argMax(delivery_attempts.error, (delivery_attempts.state = 'sent', delivery_attempts.at, delivery_attempts.state != 'intent', delivery_attempts.saved_at)) AS error,
   max(delivery_attempts.attempt) AS attempts,
   max(delivery_attempts.at) AS at
 FROM delivery_attempts
