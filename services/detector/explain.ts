@@ -82,7 +82,10 @@ export function explain(facts: Facts): Explanation {
     case 'follows-load':
       return { explanation: `follows load: ${bytes(growth.bytesPerLoad)} per request/s`, waitingFor: nothing };
     case 'awaits-collection':
-      return { explanation: `the heap grows ${speed}, what was live after its last full collection does not`, waitingFor: 'the next full collection' };
+      return {
+        explanation: `the heap grows ${speed}, what was live after its last full collection does not`,
+        waitingFor: 'the next full collection',
+      };
     case 'too-short':
       return { explanation: `grows ${speed}, seen for ${watched} only`, waitingFor: 'a longer stretch of growth' };
     case 'needs-confirmation':

@@ -158,11 +158,22 @@ export function judgeWindow(
  * The share of the way to the limit that must have been watched. Growth out of a settled past is news; growth that has been there
  * since the process began may be a cache filling, and by Lindy's law the chance that it lasts to the limit is the share itself.
  */
-function patience(level: Resolution, from: number, watched: number, grown: number, garbage: Garbage, around: Surroundings, policy: Policy): number {
+function patience(
+  level: Resolution,
+  from: number,
+  watched: number,
+  grown: number,
+  garbage: Garbage,
+  around: Surroundings,
+  policy: Policy,
+): number {
   if (garbage === 'known') return policy.patienceCollection;
   const before = Math.max(0, (level.time[from] as number) - level.firstTime);
   const settled = (driftBefore(level, from) < 0.35 * grown ? before : 0) + around.settledMs;
-  const enough = Math.max(Math.min(Math.max(2.5 * watched, 0.2 * policy.settledMs), policy.settledMs), 0.75 * watched);
+  const enough = Math.max(
+    Math.min(Math.max(2.5 * watched, 0.2 * policy.settledMs), policy.settledMs),
+    (garbage === 'possible' ? 2 : 0.75) * watched,
+  );
   // A level that often rose as far before, and came back, may do so again.
   // Teeth of a collector may be climbed one at a time: there any rise counts, elsewhere those that came back.
   const column = garbage === 'possible' ? level.rise : level.excursion;
@@ -172,7 +183,12 @@ function patience(level: Resolution, from: number, watched: number, grown: numbe
   const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, settled / enough) * novelty;
   const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watched / policy.shortWatchMs);
   const settledShare = policy.patienceSettled * haste * longer(policy.longWatchMs, watched);
-  const unsettled = garbage === 'possible' ? policy.patienceGarbage : policy.patienceUnsettled;
+  // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.
+  const doubt = (before + watched < 0.8 * policy.settledMs ? 1.15 : 1) * (around.limitBytes > 0 ? 1 : 1.2);
+  const unsettled = Math.min(
+    policy.patienceCollection,
+    (garbage === 'possible' ? policy.patienceGarbage : policy.patienceUnsettled) * doubt,
+  );
   const unsettledShare = unsettled * Math.min(1, ((garbage === 'possible' ? 4 : 2) * policy.longWatchMs) / watched);
   return unsettledShare + (settledShare - unsettledShare) * surprise;
 }

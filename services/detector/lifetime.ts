@@ -191,7 +191,11 @@ export class Lifetime {
   #usualRise(index: number): number {
     let usual = 0;
     for (let wider = index; wider < Math.min(index + 4, this.resolutions.length); wider += 1) {
-      usual = Math.max(usual, this.past.excursion[wider] ?? 0, wider > index ? ((this.resolutions[wider] as Resolution).excursion.at(-1) ?? 0) : 0);
+      usual = Math.max(
+        usual,
+        this.past.excursion[wider] ?? 0,
+        wider > index ? ((this.resolutions[wider] as Resolution).excursion.at(-1) ?? 0) : 0,
+      );
     }
     return usual;
   }
@@ -251,9 +255,9 @@ export class Lifetime {
     const grown = trend.last - trend.first;
     const middle = medianOf(floor, Math.max(from, ((from + to) >> 1) - 1), ((from + to) >> 1) + 2);
     const late = (medianOf(floor, to - 3, to) - middle) / Math.max(1, middle - medianOf(floor, from, from + 3));
-    const sure = trend.slope > this.#policy.minSignificance * trend.standardError && grown > 0.015 * trend.first && late > 0.5;
+    const sure = trend.slope > 3 * trend.standardError && grown > 0.015 * trend.first && late > 0.4;
     const shape = sure ? shapeOf(time, floor, from, to, time[from] as number, trend.effectiveSize) : undefined;
-    const climbing = shape !== undefined && (shape.kind === 'line' || shape.advantage < 2);
+    const climbing = shape !== undefined && (shape.kind === 'line' || shape.advantage < 6);
     const excursion = this.resolutions.map((one) => one.excursion.at(-1) ?? 0);
     if (climbing) return { ...NO_PAST, excursion, recurringGrowth: grown };
     return {

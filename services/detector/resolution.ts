@@ -134,7 +134,18 @@ export class Resolution {
   }
 
   #forget(count: number): void {
-    for (const column of [this.time, this.floor, this.heapUsed, this.heapLive, this.heapHigh, this.load, this.held, this.excursion, this.rise]) column.splice(0, count);
+    for (const column of [
+      this.time,
+      this.floor,
+      this.heapUsed,
+      this.heapLive,
+      this.heapHigh,
+      this.load,
+      this.held,
+      this.excursion,
+      this.rise,
+    ])
+      column.splice(0, count);
   }
 }
 

@@ -121,7 +121,9 @@ export class ServiceHistory {
     const since = teachers.findLastIndex(({ recurringGrowth }) => recurringGrowth === 0) + 1;
     const width = this.#policy.levelMs;
     return {
-      held: width.map((_, index) => Math.max(Number.NEGATIVE_INFINITY, ...settled.map(({ held }) => held[index] ?? Number.NEGATIVE_INFINITY))),
+      held: width.map((_, index) =>
+        Math.max(Number.NEGATIVE_INFINITY, ...settled.map(({ held }) => held[index] ?? Number.NEGATIVE_INFINITY)),
+      ),
       excursion: width.map((_, index) => Math.max(0, ...teachers.map(({ excursion }) => excursion[index] ?? 0))),
       settledMs: settled.reduce((sum, { settledMs }) => sum + settledMs, 0),
       version: settled.at(-1)?.version ?? lifetime.identity.version,

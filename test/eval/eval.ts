@@ -1,9 +1,11 @@
 /** `npm run eval`: scores the detector and the rules people use today on the same histories, and writes docs/detection.md. */
-import { fork } from 'node:child_process';
+import { execFileSync, fork } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { caseIds, setOf, type Part } from './corpus.ts';
 import type { Job, Results } from './eval-worker.ts';
+import { renderReport, SETS } from './report.ts';
 import { scoreOf, type Outcome } from './score.ts';
 
 const { values: flags } = parseArgs({
@@ -12,6 +14,7 @@ const { values: flags } = parseArgs({
     count: { type: 'string', default: '8' },
     family: { type: 'string', default: '.' },
     rivals: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
     show: { type: 'boolean', default: false },
     pods: { type: 'string', default: '' },
     workers: { type: 'string', default: '2' },
@@ -33,7 +36,11 @@ async function evaluate(part: Part, count: number): Promise<Results> {
         child.on('exit', (code) => {
           reject(new Error(`worker ended with ${String(code)}`));
         });
-        const job: Job = { ids: ids.filter((__, index) => index % workers === worker), rivals: flags.rivals, pods: worker === 0 ? flags.pods : '' };
+        const job: Job = {
+          ids: ids.filter((__, index) => index % workers === worker),
+          rivals: flags.rivals,
+          pods: worker === 0 ? flags.pods : '',
+        };
         child.send(job);
       });
     }),
@@ -63,7 +70,7 @@ function byFamily(outcomes: readonly Outcome[]): Map<string, Outcome[]> {
 }
 
 const results = await evaluate(flags.part as Part, Number(flags.count));
-for (const set of ['synthetic', 'machines', 'JVM heaps', 'real pods']) {
+for (const set of SETS) {
   for (const [name, outcomes] of Object.entries(results)) {
     const own = outcomes.filter(({ family }) => setOf(family) === set);
     if (own.length > 0) process.stdout.write(`${lineOf(`${set}: ${name}`, own)}\n`);
@@ -79,4 +86,13 @@ if (flags.show) {
     if (one.falseAlarms > 0 || (one.leaks && !one.found))
       process.stdout.write(`${one.leaks && !one.found ? 'MISS ' : 'FALSE'} ${one.name}: ${one.notes}\n`);
   }
+}
+if (flags.write) {
+  const root = join(import.meta.dirname, '..', '..');
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
+  const date = new Date().toISOString().slice(0, 10);
+  writeFileSync(
+    join(root, 'docs', 'detection.md'),
+    renderReport(results, { part: flags.part, perFamily: Number(flags.count), date, commit }),
+  );
 }

@@ -48,7 +48,7 @@ function machineLevel(random: Random, hours: number): (t: number) => number {
     const every = random.between(60, 300);
     const size = random.between(0.02, 0.1);
     const offset = random.between(0, every);
-    parts.push((t) => size * ((t + offset) % every) / every);
+    parts.push((t) => (size * ((t + offset) % every)) / every);
   }
   if (random.chance(0.3)) {
     const at = random.between(0.1, 0.9) * hours;

@@ -16,7 +16,17 @@ export async function nezhaCases(file: string): Promise<Case[]> {
     (row) => {
       let pod = pods.get(row.service);
       if (pod === undefined) {
-        pod = { instance: row.instance, version: '', time: [], rss: [], heapUsed: undefined, heapLive: undefined, workingSet: undefined, load: [], limit: 0 };
+        pod = {
+          instance: row.instance,
+          version: '',
+          time: [],
+          rss: [],
+          heapUsed: undefined,
+          heapLive: undefined,
+          workingSet: undefined,
+          load: [],
+          limit: 0,
+        };
         pods.set(row.service, pod);
       }
       if (!(row.rss > 0)) return;
