@@ -9,6 +9,7 @@ import { createServer, migrateStore, openConfiguredStore, requireKafka, requireS
 import { untilStopped, type Context } from './context.ts';
 import { createConfiguredDetector, startDetecting } from './detecting.ts';
 import { createTopics, openBus } from './kafka-bus.ts';
+import { configuredChannels, startNotifying } from './notifying.ts';
 
 export async function addGateway({ config, log, metrics, clock }: Context, { server, auth }: Served, bus: Bus): Promise<void> {
   const { maxFuture, maxAge } = config.ingester;
@@ -74,9 +75,12 @@ export async function runDetector(context: Context, { once }: { once: boolean })
     context.log.info({ judged: pooled.length, events: events.length }, 'evaluated once');
     return;
   }
+  const channels = configuredChannels(context);
   const served = createServer(context, {});
   await listen(context, served);
-  startDetecting(context, await openSharedStore(context));
+  const store = await openSharedStore(context);
+  startDetecting(context, store);
+  startNotifying(context, store, channels);
   await untilStopped(context);
 }
 

@@ -10,6 +10,7 @@ import { untilStopped, type Context } from './context.ts';
 import { DEMO_MATCH, narrateDemo, startDemoPrograms, stopChild } from './demo.ts';
 import { startDetecting } from './detecting.ts';
 import { addConsole, addGateway, addIngester, ingesterCheck } from './fleet.ts';
+import { configuredChannels, startNotifying } from './notifying.ts';
 
 export interface UpFlags {
   /** Also watch this machine. */
@@ -21,6 +22,7 @@ export interface UpFlags {
 
 export async function runUp(context: Context, flags: UpFlags): Promise<void> {
   const { config, clock, lifecycle } = context;
+  const channels = configuredChannels(context);
   if (flags.ephemeral) lifecycle.onStop('data', () => rmSync(config.data, { recursive: true, force: true }));
   const store = await openConfiguredStore(context);
   await migrateStore(context, store);
@@ -33,6 +35,7 @@ export async function runUp(context: Context, flags: UpFlags): Promise<void> {
   await addGateway(context, served, bus);
   await addConsole(context, served, store);
   const url = await served.server.listen(config.listen);
+  startNotifying(config.publicUrl === '' ? { ...context, config: { ...config, publicUrl: url } } : context, store, channels);
 
   const socket = flags.demo ? join(config.data, 'agent.sock') : config.agent.socket;
   if (flags.agent || flags.demo) startLocalAgent(context, url, flags.demo ? DEMO_MATCH : config.agent.match, socket);
