@@ -1,0 +1,140 @@
+import { describe, expect, it } from 'vitest';
+import { reconcile, type LastLeak } from '../../../services/detector/incidents.ts';
+import { policyFor } from '../../../services/detector/policy.ts';
+import { eventId, foldEvents, type IncidentEvent } from '../../../shared/incident.ts';
+import type { Judgement } from '../../../shared/judgement.ts';
+import { MB, START } from './series-of.ts';
+
+const HOUR = 3_600_000;
+const policy = policyFor('production');
+
+function judgement(at: number, over: Partial<Judgement> = {}): Judgement {
+  return {
+    service: 'shop',
+    environment: 'test',
+    version: 'v1',
+    instance: '',
+    lifetime: '',
+    at,
+    verdict: 'leak',
+    reason: 'keeps-growing',
+    explanation: 'keeps growing 18 MB/h',
+    kind: 'heap',
+    signal: 'rss',
+    slopeBytesPerHour: 18 * MB,
+    slopeLow: 16 * MB,
+    slopeHigh: 20 * MB,
+    levelBytes: 400 * MB,
+    limitBytes: 0,
+    exhaustsAt: null,
+    exhaustsEarliest: null,
+    exhaustsLatest: null,
+    onsetAt: START,
+    confidence: 0.9,
+    instances: ['shop-0'],
+    fit: null,
+    waitingFor: '',
+    decidesBy: null,
+    ...over,
+  };
+}
+
+const steady = { verdict: 'steady', reason: 'flat', explanation: 'its floor is flat', instances: [] } as const;
+
+/** Replays judgements hour by hour and collects what happened. */
+function replay(hours: readonly (readonly [hour: number, Partial<Judgement>])[], seeded: readonly IncidentEvent[] = []) {
+  const events = [...seeded];
+  const lastLeak: LastLeak = new Map();
+  for (const [hour, over] of hours) {
+    const at = START + hour * HOUR;
+    events.push(...reconcile([judgement(at, over)], foldEvents(events).values(), lastLeak, at, policy));
+  }
+  return events;
+}
+
+const types = (events: readonly IncidentEvent[]) => events.map(({ type }) => type);
+
+describe('reconcile', () => {
+  it('opens one incident however often the leak is judged', () => {
+    expect(
+      types(
+        replay([
+          [10, {}],
+          [11, {}],
+          [12, {}],
+        ]),
+      ),
+    ).toEqual(['opened']);
+  });
+
+  it('edits only when a figure really changed', () => {
+    const events = replay([
+      [10, {}],
+      [11, { slopeBytesPerHour: 20 * MB }],
+      [12, { slopeBytesPerHour: 30 * MB }],
+      [13, { slopeBytesPerHour: 31 * MB }],
+    ]);
+    expect(types(events)).toEqual(['opened', 'updated']);
+  });
+
+  it('does not resolve before it has been calm for as long as the leak took to show', () => {
+    const early = replay([
+      [10, {}],
+      [15, steady],
+    ]);
+    expect(types(early)).toEqual(['opened']);
+    const late = replay([
+      [10, {}],
+      [15, steady],
+      [21, { ...steady, version: 'v2' }],
+    ]);
+    expect(types(late)).toEqual(['opened', 'resolved']);
+    expect(late.at(-1)?.note).toContain('v2 has stayed calm');
+  });
+
+  it('does not resolve while a restarted process is still undecided', () => {
+    expect(
+      types(
+        replay([
+          [10, {}],
+          [40, { verdict: 'undecided', reason: 'warming-up' }],
+        ]),
+      ),
+    ).toEqual(['opened']);
+  });
+
+  it('reopens the same incident soon after it was resolved, and opens another one later', () => {
+    const soon = replay([
+      [10, {}],
+      [21, steady],
+      [22, {}],
+    ]);
+    expect(types(soon)).toEqual(['opened', 'resolved', 'reopened']);
+    const later = replay([
+      [10, {}],
+      [21, steady],
+      [60, {}],
+    ]);
+    expect(types(later)).toEqual(['opened', 'resolved', 'opened']);
+  });
+
+  it('remembers "not a leak" for the same shape and tells when it becomes worse', () => {
+    const opened = replay([[10, {}]]);
+    const incident = opened[0]?.incident ?? '';
+    const at = START + 11 * HOUR;
+    const dismissed: IncidentEvent = {
+      id: eventId(incident, 'dismissed', at),
+      incident,
+      at,
+      actor: 'ann',
+      type: 'dismissed',
+      note: 'a cache',
+    };
+    expect(replay([[12, {}]], [...opened, dismissed])).toHaveLength(2);
+    expect(types(replay([[12, { slopeBytesPerHour: 60 * MB }]], [...opened, dismissed]))).toEqual(['opened', 'dismissed', 'opened']);
+  });
+
+  it('gives the same events when it is asked twice', () => {
+    expect(replay([[10, {}]])).toEqual(replay([[10, {}]]));
+  });
+});

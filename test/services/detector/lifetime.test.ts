@@ -1,0 +1,101 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ServiceHistory } from '../../../services/detector/service.ts';
+import { policyFor } from '../../../services/detector/policy.ts';
+import { MB, noise, seriesOf, START } from './series-of.ts';
+
+const MINUTE = 60_000;
+const policy = policyFor('production');
+
+/** Watches `days` of minutes; returns the pooled judgement at the end and when it first leaked, minutes. */
+function watch(level: (minute: number) => number, days: number, more: Record<string, (minute: number) => number> = {}) {
+  const history = new ServiceHistory('shop', '', policy);
+  const count = days * 1440;
+  const series = seriesOf({
+    blockMs: MINUTE,
+    count,
+    columns: { rssMin: (minute) => level(minute) * MB, memoryLimitLast: () => 1000 * MB, ...more },
+  });
+  let leakedAt: number | undefined;
+  for (let minute = 5; minute <= count; minute += 5) {
+    history.addSeries(series, START + minute * MINUTE);
+    history.advance(START + minute * MINUTE);
+    if (leakedAt === undefined && history.hasLeak()) leakedAt = minute;
+  }
+  const [pooled] = history.judge(START + count * MINUTE).pooled;
+  return { leakedAt, pooled };
+}
+
+describe('a lifetime', () => {
+  it.each([
+    ['flat', (minute: number) => 300 + 3 * noise(minute)],
+    ['a sawtooth of three hours', (minute: number) => 300 + 150 * ((minute % 180) / 180)],
+    ['a warm-up of two hours', (minute: number) => 500 - 300 * Math.exp(-minute / 120) + noise(minute)],
+    ['a daily rhythm', (minute: number) => 400 + 80 * Math.sin((2 * Math.PI * minute) / 1440) + noise(minute)],
+    ['one step', (minute: number) => (minute < 2000 ? 300 : 420) + noise(minute)],
+    [
+      'a dip and its recovery',
+      (minute: number) => (minute < 2000 || minute > 3400 ? 400 : 250 + (150 * (minute - 2000)) / 1400) + noise(minute),
+    ],
+  ])('with %s is no leak', (_, level) => {
+    expect(watch(level, 4).leakedAt).toBeUndefined();
+  });
+
+  it('follows its load and says so', () => {
+    const load = (minute: number) => 100 + minute / 40 + 40 * Math.sin((2 * Math.PI * minute) / 1440);
+    const { leakedAt, pooled } = watch((minute) => 300 + 0.6 * load(minute) + noise(minute), 4, { requestRateMean: load });
+    expect(leakedAt).toBeUndefined();
+    expect(pooled?.verdict).not.toBe('leak');
+  });
+
+  it('waits for a full collection when only garbage grows', () => {
+    const heap = (minute: number) => 100 + 0.08 * Math.max(0, minute - 1440);
+    const { leakedAt, pooled } = watch((minute) => 200 + heap(minute) + noise(minute), 3, {
+      heapUsedMin: (minute) => heap(minute) * MB,
+      heapLiveLast: () => 90 * MB,
+    });
+    expect(leakedAt).toBeUndefined();
+    expect(pooled).toMatchObject({ reason: 'awaits-collection', verdict: 'undecided', waitingFor: 'the next full collection' });
+  });
+
+  it('tells a leak outside the heap from one inside', () => {
+    const grown = (minute: number) => 0.1 * Math.max(0, minute - 1440);
+    const outside = watch((minute) => 300 + grown(minute) + noise(minute), 3, { heapUsedMin: (minute) => (150 + noise(minute)) * MB });
+    expect(outside.pooled).toMatchObject({ verdict: 'leak', kind: 'native' });
+    const inside = watch((minute) => 300 + grown(minute) + noise(minute), 3, {
+      heapUsedMin: (minute) => (150 + grown(minute)) * MB,
+      heapLiveLast: (minute) => (140 + grown(minute)) * MB,
+    });
+    expect(inside.pooled).toMatchObject({ verdict: 'leak', kind: 'heap' });
+  });
+
+  it('is judged the same when everything is scaled', () => {
+    const level = (minute: number) => 300 + 0.1 * Math.max(0, minute - 1440) + 2 * noise(minute);
+    const plain = watch(level, 2).leakedAt;
+    const doubled = watch((minute) => 2 * level(minute), 2, { memoryLimitLast: () => 2000 * MB }).leakedAt;
+    expect(plain).toBeDefined();
+    expect(doubled).toBe(plain);
+  });
+
+  it('never throws, whatever it is fed', () => {
+    const value = fc.oneof(fc.double(), fc.constant(Number.NaN), fc.constant(0), fc.integer({ min: -5, max: 2_000_000_000 }));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 500_000 }), value, value), { maxLength: 60 }), (points) => {
+        const times = [...new Set(points.map(([minute]) => minute))].sort((a, b) => a - b);
+        const history = new ServiceHistory('shop', '', policy);
+        const base = seriesOf({
+          blockMs: MINUTE,
+          count: times.length,
+          columns: { rssMin: (index) => points[index]?.[1] ?? 0, heapUsedMin: (index) => points[index]?.[2] ?? 0 },
+        });
+        const series = { ...base, time: Float64Array.from(times, (minute) => START + minute * MINUTE) };
+        for (const minute of times) {
+          history.addSeries(series, START + (minute + 1) * MINUTE);
+          history.advance(START + (minute + 1) * MINUTE);
+          history.judge(START + (minute + 1) * MINUTE);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
