@@ -37,7 +37,7 @@ const program = new Command('leakline')
 const globals = (): GlobalFlags => program.opts<GlobalFlags>();
 
 /** Seconds stand for minutes, and a limit gives the demo programs a time to run out at. */
-const DEMO_SETTINGS = { profile: 'minutes', 'agent.interval': '1s', 'detector.defaultMemoryLimit': '320MiB' };
+const DEMO_SETTINGS = { profile: 'minutes', 'agent.interval': '1s', 'detector.defaultMemoryLimit': '256MiB' };
 
 program
   .command('up')

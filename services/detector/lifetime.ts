@@ -12,6 +12,8 @@ export type MemorySignal = 'anon' | 'rss' | 'working_set' | 'heap_live' | 'heap_
 const WINDOWS = [10, 14, 20, 28, 40];
 /** Those asked when people want to know why. */
 const EXPLAINED_WINDOWS = [14, 28];
+/** Every so many samples the interval between them is looked at. */
+const SAMPLING_CHECK = 64;
 /** A window must pass this many times in a row, a block apart. */
 const HITS = 2;
 
@@ -47,8 +49,11 @@ export class Lifetime {
   past: Past = NO_PAST;
 
   readonly #policy: Policy;
-  readonly #hits = new Map<number, number>();
-  readonly #verdicts = new Map<number, Growth | Calm>();
+  /** Per resolution and window: how often in a row it passed, and the growth that passed last. */
+  readonly #hits: Uint16Array;
+  readonly #passing: (Growth | undefined)[] = [];
+  /** Resolutions below this one are finer than the sampling and say nothing more. */
+  #finest = 0;
   #heapHigh = Number.NaN;
   #requests = Number.NaN;
   #requestsAt = Number.NaN;
@@ -58,6 +63,7 @@ export class Lifetime {
     this.identity = identity;
     this.#policy = policy;
     this.resolutions = policy.levelMs.map((width) => new Resolution(width));
+    this.#hits = new Uint16Array(policy.levelMs.length * WINDOWS.length);
   }
 
   get warmAt(): number {
@@ -99,16 +105,19 @@ export class Lifetime {
     const heapNow = values.heapCommitted > 0 ? values.heapCommitted : values.heapUsed;
     if (heapNow > 0 && !(heapNow <= this.#heapHigh)) this.#heapHigh = heapNow;
     const load = this.#loadOf(time, values);
+    // Reference counting frees at once: what is used is live but for rare cycles, however long ago the last full collection was.
+    const heapLive = this.identity.runtime === 'python' ? values.heapUsed : values.heapLive;
     if (time < this.warmAt) return;
     const reading: Reading = {
       time,
       memory: memory > 0 ? memory : Number.NaN,
       heapUsed: values.heapUsed > 0 ? values.heapUsed : Number.NaN,
-      heapLive: values.heapLive > 0 ? values.heapLive : Number.NaN,
+      heapLive: heapLive > 0 ? heapLive : Number.NaN,
       heapHigh: this.#heapHigh,
       load,
     };
-    for (let index = 0; index < this.resolutions.length; index += 1) {
+    if (this.samples % SAMPLING_CHECK === 0) this.#skipTooFine();
+    for (let index = this.#finest; index < this.resolutions.length; index += 1) {
       if ((this.resolutions[index] as Resolution).add(reading)) this.#stale.add(index);
     }
   }
@@ -171,7 +180,7 @@ export class Lifetime {
 
   /** Closes blocks that ended by `at` and judges every window that has a new block. Returns whether anything was new. */
   advance(at: number): boolean {
-    for (let index = 0; index < this.resolutions.length; index += 1) {
+    for (let index = this.#finest; index < this.resolutions.length; index += 1) {
       if ((this.resolutions[index] as Resolution).advance(at)) this.#stale.add(index);
     }
     if (this.#stale.size === 0) return false;
@@ -202,26 +211,34 @@ export class Lifetime {
 
   #judgeResolution(index: number, around: Surroundings): void {
     const level = this.resolutions[index] as Resolution;
-    for (const [position, count] of WINDOWS.entries()) {
+    for (let position = 0; position < WINDOWS.length; position += 1) {
       const key = index * WINDOWS.length + position;
-      const growth = judgeWindow(level, count, around, this.#policy);
-      if (growth === undefined) {
-        this.#verdicts.delete(key);
-        this.#hits.delete(key);
-        continue;
-      }
-      this.#verdicts.set(key, growth);
-      this.#hits.set(key, typeof growth === 'object' && growth.reason === 'passes' ? (this.#hits.get(key) ?? 0) + 1 : 0);
+      const growth = judgeWindow(level, WINDOWS[position] as number, around, this.#policy);
+      const passes = typeof growth === 'object' && growth.reason === 'passes';
+      this.#passing[key] = passes ? growth : undefined;
+      this.#hits[key] = passes ? (this.#hits[key] as number) + 1 : 0;
     }
   }
 
+  /** Of the windows that pass, the longest speaks. */
   #choose(): void {
     let leak: Growth | undefined;
-    for (const [key, growth] of this.#verdicts) {
-      if (typeof growth === 'string' || growth.reason !== 'passes' || (this.#hits.get(key) ?? 0) < HITS) continue;
+    for (let key = 0; key < this.#hits.length; key += 1) {
+      const growth = this.#passing[key];
+      if (growth === undefined || (this.#hits[key] as number) < HITS) continue;
       if (leak === undefined || growth.toTime - growth.fromTime > leak.toTime - leak.fromTime) leak = growth;
     }
     this.leak = leak;
+  }
+
+  #skipTooFine(): void {
+    const interval = (this.lastTime - this.firstTime) / Math.max(1, this.samples - 1);
+    const finest = this.resolutions.findLastIndex(({ widthMs }) => widthMs <= 1.1 * interval);
+    for (let index = this.#finest; index < finest; index += 1) {
+      this.#hits.fill(0, index * WINDOWS.length, (index + 1) * WINDOWS.length);
+      this.#stale.delete(index);
+    }
+    this.#finest = Math.max(this.#finest, finest);
   }
 
   /** The growth that looks most like a leak and why it is none (yet); undefined before the first window is full. */
@@ -229,6 +246,7 @@ export class Lifetime {
     const around = this.surroundings();
     let best: Growth | Calm | undefined;
     for (const [index, level] of this.resolutions.entries()) {
+      if (index < this.#finest) continue;
       for (const count of EXPLAINED_WINDOWS) {
         const growth = judgeWindow(level, count, this.#at(index, around), this.#policy, true);
         if (growth !== undefined && (best === undefined || rank(growth) > rank(best))) best = growth;

@@ -29,7 +29,7 @@ async function start(args: readonly string[], env: Record<string, string> = {}):
   const leakline = new LeaklineProcess({
     args: [...args, ...(serves ? ['--listen', `127.0.0.1:${port}`] : [])],
     cwd: folder,
-    env: { LEAKLINE_PROFILE: 'minutes', LEAKLINE_DETECTOR_DEFAULT_MEMORY_LIMIT: '320MiB', ...env },
+    env: { LEAKLINE_PROFILE: 'minutes', LEAKLINE_DETECTOR_DEFAULT_MEMORY_LIMIT: '256MiB', ...env },
     ...(serves ? { healthUrl: `http://127.0.0.1:${port}/${command === 'store' ? 'ping' : 'healthz'}` } : {}),
   });
   started.push(leakline);
