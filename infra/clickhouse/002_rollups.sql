@@ -2,8 +2,8 @@
 
 CREATE TABLE IF NOT EXISTS minute_rollups{{local}} {{onCluster}} (
   service LowCardinality(String),
-  instance String CODEC(ZSTD(1)),
-  lifetime String CODEC(ZSTD(1)),
+  instance String CODEC(ZSTD(3)),
+  lifetime String CODEC(ZSTD(3)),
   minute DateTime('UTC') CODEC(Delta(4), ZSTD(1)),
   environment LowCardinality(String),
   version LowCardinality(String),
@@ -62,8 +62,8 @@ ENGINE = Distributed('{{cluster}}', currentDatabase(), 'minute_rollups{{local}}'
 
 CREATE TABLE IF NOT EXISTS hour_rollups{{local}} {{onCluster}} (
   service LowCardinality(String),
-  instance String CODEC(ZSTD(1)),
-  lifetime String CODEC(ZSTD(1)),
+  instance String CODEC(ZSTD(3)),
+  lifetime String CODEC(ZSTD(3)),
   hour DateTime('UTC') CODEC(Delta(4), ZSTD(1)),
   environment LowCardinality(String),
   version LowCardinality(String),

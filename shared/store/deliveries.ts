@@ -33,7 +33,7 @@ export interface DeliveryFilter {
   readonly since?: number;
 }
 
-/** The newest state of each (incident, event, channel), oldest first; `external` is the newest one known. */
+/** The state of each (incident, event, channel): `sent` once it was sent, else the newest; oldest first. */
 export async function readDeliveries(store: Store, filter: DeliveryFilter = {}): Promise<Delivery[]> {
   const rows = await store.query<Omit<Delivery, 'external'> & { external: string }>(
     `SELECT incident, event, channel, state, external, toUnixTimestamp64Milli(d.at) AS at, error, attempts AS attempt

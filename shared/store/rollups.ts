@@ -53,11 +53,22 @@ const COLUMNS = [
 /** `revision` of a rollup row, see infra/clickhouse/002_rollups.sql. */
 const REVISION = 'toUInt64(toUnixTimestamp64Milli(source_received_at)) * 1000000 + least(samples, 999999)';
 
-/** Lifetimes with a sample that arrived in the window and belongs to the range of time. */
-const TOUCHED = `(service, instance, lifetime) IN (
-    SELECT DISTINCT service, instance, lifetime FROM raw_samples
-    WHERE received_at >= fromUnixTimestamp64Milli({received:Int64}) AND time >= fromUnixTimestamp64Milli({from:Int64})
-      AND time < fromUnixTimestamp64Milli({to:Int64})
+const RANGE = 'time >= fromUnixTimestamp64Milli({from:Int64}) AND time < fromUnixTimestamp64Milli({to:Int64})';
+
+/**
+ * Minutes of the range whose rollup is missing or behind, found by four narrow columns and without FINAL: samples of a
+ * lifetime are told apart by time. Only these are aggregated, so looking back over the overlap costs little.
+ */
+const CHANGED_MINUTES = `
+  SELECT service, instance, lifetime, minute FROM (
+    SELECT
+      service, instance, lifetime, toStartOfMinute(time) AS minute, max(received_at) AS source_received_at, uniqExact(time) AS samples
+    FROM raw_samples WHERE ${RANGE}
+    GROUP BY service, instance, lifetime, minute
+  )
+  WHERE (service, instance, lifetime, minute, ${REVISION}) NOT IN (
+    SELECT service, instance, lifetime, minute, revision FROM minute_rollups
+    WHERE minute >= fromUnixTimestamp64Milli({from:Int64}) AND minute < fromUnixTimestamp64Milli({to:Int64})
   )`;
 
 const MINUTES = `
@@ -71,14 +82,24 @@ const MINUTES = `
       ${AGGREGATES.map(({ column, fromRaw }) => `${fromRaw} AS ${column}`).join(', ')},
       max(received_at) AS source_received_at
     FROM raw_samples FINAL
-    WHERE time >= fromUnixTimestamp64Milli({from:Int64}) AND time < fromUnixTimestamp64Milli({to:Int64}) AND ${TOUCHED}
+    WHERE ${RANGE} AND (service, instance, lifetime, toStartOfMinute(time)) IN (${CHANGED_MINUTES})
     GROUP BY service, instance, lifetime, minute
   )
-  WHERE (service, instance, lifetime, minute, revision) NOT IN (
-    SELECT service, instance, lifetime, minute, revision FROM minute_rollups
-    WHERE minute >= fromUnixTimestamp64Milli({from:Int64}) AND minute < fromUnixTimestamp64Milli({to:Int64})
-  )
   SETTINGS optimize_aggregation_in_order = 1`;
+
+const HOUR_RANGE = `r.minute >= fromUnixTimestamp64Milli({hour:Int64}) AND r.minute < fromUnixTimestamp64Milli({hour:Int64} + 3600000)`;
+
+const CHANGED_HOURS = `
+  SELECT service, instance, lifetime FROM (
+    SELECT
+      r.service AS service, r.instance AS instance, r.lifetime AS lifetime,
+      max(r.source_received_at) AS source_received_at, sum(r.samples) AS samples
+    FROM minute_rollups AS r FINAL WHERE ${HOUR_RANGE}
+    GROUP BY r.service, r.instance, r.lifetime
+  )
+  WHERE (service, instance, lifetime, ${REVISION}) NOT IN (
+    SELECT service, instance, lifetime, revision FROM hour_rollups WHERE hour = fromUnixTimestamp64Milli({hour:Int64})
+  )`;
 
 const HOURS = `
   INSERT INTO hour_rollups (service, instance, lifetime, hour, ${COLUMNS.join(', ')}, revision)
@@ -91,12 +112,8 @@ const HOURS = `
       ${AGGREGATES.map(({ column, fromMinutes }) => `${fromMinutes} AS ${column}`).join(', ')},
       max(r.source_received_at) AS source_received_at
     FROM minute_rollups AS r FINAL
-    WHERE r.minute >= fromUnixTimestamp64Milli({hour:Int64}) AND r.minute < fromUnixTimestamp64Milli({hour:Int64} + 3600000)
-      AND ${TOUCHED}
+    WHERE ${HOUR_RANGE} AND (r.service, r.instance, r.lifetime) IN (${CHANGED_HOURS})
     GROUP BY r.service, r.instance, r.lifetime, hour
-  )
-  WHERE (service, instance, lifetime, hour, revision) NOT IN (
-    SELECT service, instance, lifetime, hour, revision FROM hour_rollups WHERE hour = fromUnixTimestamp64Milli({hour:Int64})
   )
   SETTINGS optimize_aggregation_in_order = 1`;
 
@@ -108,7 +125,7 @@ const LIFETIMES = `
     max(toString(raw_samples.host)), max(toString(raw_samples.runtime)), max(raw_samples.pid), min(process_started_at), min(time), max(time),
     ifNull(max(rss), 0), ifNull(max(memory_limit), 0)
   FROM raw_samples
-  WHERE time >= fromUnixTimestamp64Milli({from:Int64}) AND time < fromUnixTimestamp64Milli({to:Int64}) AND ${TOUCHED}
+  WHERE ${RANGE} AND (service, instance, lifetime, toStartOfMinute(time)) IN (${CHANGED_MINUTES})
   GROUP BY service, instance, lifetime
   SETTINGS optimize_aggregation_in_order = 1`;
 
@@ -143,10 +160,12 @@ export async function rollUp(store: Store, options: { readonly signal?: AbortSig
   let minutes = 0;
   for (const hour of touched) {
     options.signal?.throwIfAborted();
-    const params: SqlParams = { received, hour: hour.hour, from: hour.from, to: hour.to };
+    const params: SqlParams = { hour: hour.hour, from: hour.from, to: hour.to };
+    // In this order: lifetimes go by the minutes that are behind, so a kill in between finds them behind again;
+    // hours are compared with the minutes themselves.
+    await store.command(LIFETIMES, params);
     await store.command(MINUTES, params);
     await store.command(HOURS, params);
-    await store.command(LIFETIMES, params);
     minutes += hour.minutes;
   }
   await store.insertRows('rollup_checkpoints', [{ name: 'samples', received_through: toSqlTime(now) }]);

@@ -24,14 +24,21 @@ describe('deliveries', () => {
   it('an outcome at the same moment replaces the intent, and what the other side called it stays known', async () => {
     await recordDelivery(store, intent);
     expect(await readDeliveries(store)).toEqual([intent]);
-    await recordDelivery(store, { ...intent, state: 'sent', external: { ts: '17.5', channel: 'C1' } });
-    await recordDelivery(store, { ...intent, state: 'sent', external: { ts: '17.5', channel: 'C1' } });
-    expect(await readDeliveries(store, { incident: 'i' })).toEqual([{ ...intent, state: 'sent', external: { ts: '17.5', channel: 'C1' } }]);
+    await recordDelivery(store, { ...intent, state: 'unconfirmed', external: { ts: '17.5', channel: 'C1' } });
+    await recordDelivery(store, { ...intent, state: 'failed', at: now + 5, error: 'timeout', attempt: 2 });
     await recordDelivery(store, { ...intent, state: 'failed', at: now + 5, error: 'timeout', attempt: 2 });
     expect(await readDeliveries(store, { since: now + 1 })).toEqual([
       { ...intent, state: 'failed', at: now + 5, error: 'timeout', attempt: 2, external: { ts: '17.5', channel: 'C1' } },
     ]);
     expect(await readDeliveries(store, { since: now + 6 })).toEqual([]);
+  });
+
+  it('what was sent stays sent, whatever a slower notifier writes after it', async () => {
+    const other = { ...intent, incident: 'j' };
+    await recordDelivery(store, other);
+    await recordDelivery(store, { ...other, state: 'sent', external: { ts: '1' }, at: now + 1 });
+    await recordDelivery(store, { ...other, state: 'failed', at: now + 9, error: 'timeout', attempt: 2 });
+    expect(await readDeliveries(store, { incident: 'j' })).toMatchObject([{ state: 'sent', external: { ts: '1' }, error: '' }]);
   });
 });
 

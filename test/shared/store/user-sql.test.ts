@@ -141,6 +141,13 @@ describe("people's SQL", () => {
     expect(existsSync(outfile)).toBe(false);
   });
 
+  it('checks a statement longer than the rows it may return to its end', async () => {
+    const columns = Array.from({ length: 2000 }, (_, column) => `${column} AS c${column}`).join(', ');
+    await expect(runUserSql(store, `SELECT ${columns} FROM system.processes`)).rejects.toMatchObject({ code: 'LKL_ERR_SQL_REFUSED' });
+    await expect(runUserSql(store, `SELECT ${columns}, file('/etc/hostname')`)).rejects.toMatchObject({ code: 'LKL_ERR_SQL_REFUSED' });
+    expect(await text(`SELECT ${columns}`)).toContain('1999');
+  });
+
   it('reaches no network', async () => {
     const { port } = trap.address() as AddressInfo;
     for (const call of [
