@@ -23,6 +23,8 @@ export class Oracle {
   /** Batches that were sent more than once. */
   repeated = 0;
   acknowledgedBatches = 0;
+  /** Rows acknowledged, by agent. */
+  readonly acknowledgedByAgent = new Map<string, number>();
   readonly #seen = new Set<string>();
   readonly #server: http.Server;
   readonly #gatewayPort: number;
@@ -56,6 +58,7 @@ export class Oracle {
     if (answer !== undefined && answer.status >= 200 && answer.status < 300) {
       this.#record(batch, true);
       this.acknowledgedBatches++;
+      this.acknowledgedByAgent.set(batch.agent, (this.acknowledgedByAgent.get(batch.agent) ?? 0) + batch.samples.time.length);
     } else this.failures++;
     if (answer === undefined) response.destroy();
     else response.writeHead(answer.status, { 'content-type': 'application/json' }).end(answer.body);

@@ -2,8 +2,7 @@
 import { createRequire } from 'node:module';
 import kafkajs from 'kafkajs';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
-import { TOPICS } from '../../../shared/bus/bus.ts';
-import { createKafkaBus, ensureTopics } from '../../../shared/bus/kafka.ts';
+import { createKafkaBus } from '../../../shared/bus/kafka.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { createLog } from '../../../shared/log.ts';
 import { createTopic, kafkaSettings, openKafkaBus } from '../../harness/kafka-topic.ts';
@@ -156,20 +155,5 @@ describe('a message that inflates without end', () => {
     await watch.until(() => messages.length === 4);
     expect(messages.map(textOf)).toEqual(['', '', '', 'a:0']);
     expect(messages.map(({ offset }) => offset)).toEqual([0n, 1n, 2n, 3n]);
-  });
-});
-
-describe('topics', () => {
-  it('are created once, stamped by the broker', async () => {
-    const settings = { ...kafkaSettings(brokers), partitions: 3 };
-    await ensureTopics(settings, log);
-    await ensureTopics(settings, log);
-    const bus = openKafkaBus(brokers);
-    onTestFinished(() => bus.close());
-    await bus.publish(TOPICS.deadLetters, [outgoing('k', 1)]);
-    const { messages, watch, subscription } = await collect({ bus, topic: TOPICS.samples });
-    await bus.publish(TOPICS.samples, [outgoing('k', 1)]);
-    await watch.until(() => messages.length > 0);
-    expect(subscription.partitions()).toEqual([0, 1, 2]);
   });
 });
