@@ -28,7 +28,7 @@ export const messageId = (incident: string, revision: string, domain: string): s
   `<leakline.${incident}.${revision.replace(/[^\w-]/g, '.')}@${domain}>`;
 
 /** A password goes over the wire encrypted or not at all, unless the server is this machine. */
-function needsTls(smtpUrl: string): boolean {
+export function needsTls(smtpUrl: string): boolean {
   const url = new URL(smtpUrl);
   const isLocal = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
   return url.protocol === 'smtp:' && url.username !== '' && !isLocal && !url.searchParams.has('ignoreTLS');

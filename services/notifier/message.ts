@@ -238,6 +238,8 @@ function firstAid({ slopeBytesPerHour, version }: Judgement, { freedByRestart, d
 
 const quoted = (text: string): string => `'${oneLine(text).replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 
+const STEPS_MINUTES = [1, 2, 5, 10, 15, 30, 60];
+
 /** Shows the growth a reader is told of: by the hour, or finer where hours would hide it. */
 function sqlOf({ service, environment, onsetAt, at: judgedAt }: Judgement, at: number): string {
   const span = Math.max(at - (onsetAt ?? judgedAt - HOUR), HOUR / 4) * 1.5;
@@ -251,10 +253,11 @@ function sqlOf({ service, environment, onsetAt, at: judgedAt }: Judgement, at: n
     ].join('\n');
   }
   const minutes = Math.ceil(span / 60_000);
+  const step = STEPS_MINUTES.find((candidate) => minutes / candidate <= 90) ?? 60;
   return [
-    `SELECT toStartOfInterval(time, INTERVAL ${Math.max(1, Math.round(minutes / 60))} MINUTE) AS t, instance, min(anon) AS floor, max(heap_live) AS heap`,
+    `SELECT toStartOfInterval(time, INTERVAL ${step} MINUTE) AS t, instance, min(anon) AS floor, max(heap_live) AS heap`,
     'FROM samples',
-    `${where} AND time > now() - INTERVAL ${minutes} MINUTE`,
+    `${where} AND time > now() - INTERVAL ${minutes > 120 ? `${Math.ceil(minutes / 60)} HOUR` : `${minutes} MINUTE`}`,
     'GROUP BY t, instance',
     'ORDER BY instance, t',
   ].join('\n');

@@ -19,6 +19,8 @@ export interface SlackOptions {
   readonly apiUrl: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Of one call. */
+  readonly timeoutMs?: number;
 }
 
 const CALL_TIMEOUT_MS = 10_000;
@@ -43,7 +45,7 @@ export function createSlack(options: SlackOptions): Channel {
     slackApiUrl: options.apiUrl,
     retryConfig: { retries: 0 },
     rejectRateLimitedCalls: true,
-    timeout: CALL_TIMEOUT_MS,
+    timeout: options.timeoutMs ?? CALL_TIMEOUT_MS,
     allowAbsoluteUrls: false,
     logger: silentLogger,
   });
