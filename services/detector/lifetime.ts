@@ -290,7 +290,8 @@ export class Lifetime {
   /** The finest resolution that still holds the whole lifetime. */
   #resolutionForAge(): Resolution {
     return (
-      this.resolutions.find((level) => level.closed === level.time.length && level.closed <= 64) ?? (this.resolutions.at(-1) as Resolution)
+      this.resolutions.slice(this.#finest).find((level) => level.closed === level.time.length && level.closed <= 64) ??
+      (this.resolutions.at(-1) as Resolution)
     );
   }
 
