@@ -47,5 +47,5 @@ const load = setInterval(() => {
   }
 }, TICK_MS);
 
-console.log(`healthy: cache bounded at ${maxEntries} entries, full after about ${warmUpSeconds} s`);
 process.on('SIGTERM', () => clearInterval(load));
+console.log(`healthy: cache bounded at ${maxEntries} entries, full after about ${warmUpSeconds} s`);

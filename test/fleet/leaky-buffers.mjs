@@ -10,5 +10,5 @@ const load = setInterval(() => {
   for (; owed >= 1; owed -= 1) uploads.push(Buffer.alloc(BUFFER_BYTES, 1));
 }, TICK_MS);
 
-console.log(`leaky-buffers: leaking ${leakBytesPerSecond / 2 ** 20} MiB/s`);
 process.on('SIGTERM', () => clearInterval(load));
+console.log(`leaky-buffers: leaking ${leakBytesPerSecond / 2 ** 20} MiB/s`);
