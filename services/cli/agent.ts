@@ -1,5 +1,7 @@
 /** `leakline agent`: opens what the agent needs (sources of heap figures, the way out) and runs it until somebody says stop. */
-import { hostname } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { hostname, setPriority, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { LeaklineError } from '../../shared/errors.ts';
 import type { Batch } from '../../shared/sample.ts';
@@ -43,6 +45,13 @@ function matchOf(source: string): RegExp | undefined {
   }
 }
 
+/** Printing leaves the spool of a real agent alone. */
+function temporaryDirectory({ lifecycle }: Context): string {
+  const directory = mkdtempSync(join(tmpdir(), 'leakline-agent-'));
+  lifecycle.onStop('temporary directory', () => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
 /** Printing is one more way out: what would be sent is shown instead. */
 function printTransport(print: (batch: Batch) => void): Transport {
   return {
@@ -72,11 +81,14 @@ async function openTransport(context: Context): Promise<Transport> {
 
 export async function runAgent(context: Context, flags: AgentFlags): Promise<void> {
   const { config, lifecycle, log } = context;
+  // What is watched comes first.
+  setPriority(10);
   const { service, environment, version, instance } = config.agent;
   const look: LookOptions = {
     match: matchOf(config.agent.match),
     identity: { service, environment, version, instance },
-    host: hostname(),
+    // Kubernetes' downward API: a pod's own host name is the pod's.
+    host: context.nodeName === '' ? hostname() : context.nodeName,
     environmentAllow: config.agent.environmentAllow,
     smapsBudget: config.agent.smapsBudget,
     sources: await openSources(context),
@@ -92,7 +104,7 @@ export async function runAgent(context: Context, flags: AgentFlags): Promise<voi
     ...look,
     transport: flags.print ? printTransport(print) : await openTransport(context),
     intervalMs: config.agent.interval,
-    directory: `${config.data}/agent`,
+    directory: flags.print ? temporaryDirectory(context) : `${config.data}/agent`,
     spoolBytes: config.agent.spoolSize,
     log,
     clock: context.clock,

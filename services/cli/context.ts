@@ -10,6 +10,8 @@ import { packageRoot } from './package-root.ts';
 
 export interface Context {
   readonly version: string;
+  /** Name of the machine as Kubernetes tells it (NODE_NAME); '' = not told. */
+  readonly nodeName: string;
   readonly config: Config;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -48,7 +50,15 @@ export function createContext(global: GlobalFlags, flags: Record<string, unknown
   const config = configFrom(global, flags, env);
   const log = createLog({ level: config.log.level, secrets: configSecrets(config) });
   log.debug({ config: redactedConfig(config) }, 'configuration');
-  return { version: packageVersion(), config, log, metrics: new Metrics(), clock: systemClock, lifecycle: createLifecycle() };
+  return {
+    version: packageVersion(),
+    nodeName: env['NODE_NAME'] ?? '',
+    config,
+    log,
+    metrics: new Metrics(),
+    clock: systemClock,
+    lifecycle: createLifecycle(),
+  };
 }
 
 /** The first SIGINT or SIGTERM stops everything in order, also while still starting; a second one ends at once. */

@@ -5,17 +5,16 @@ import type { Judgement } from '../../shared/judgement.ts';
 
 const judgement = { service: 'checkout', environment: 'prod', version: 'v1', verdict: 'leak' } as Judgement;
 const incident = incidentId('checkout', 'prod', 1000);
-const by = (type: IncidentEvent['type'], at: number): IncidentEvent =>
-  ({
-    id: eventId(incident, type, at),
-    incident,
-    at,
-    actor: type === 'acknowledged' ? 'ada' : 'detector',
-    type,
-    note: '',
-    judgement,
-    until: at + 500,
-  });
+const by = (type: IncidentEvent['type'], at: number): IncidentEvent => ({
+  id: eventId(incident, type, at),
+  incident,
+  at,
+  actor: type === 'acknowledged' ? 'ada' : 'detector',
+  type,
+  note: '',
+  judgement,
+  until: at + 500,
+});
 
 const state = (...events: IncidentEvent[]) => foldEvents(events).get(incident)?.state;
 
