@@ -9,7 +9,10 @@ import { placeLabels, textWidth, type PlacedLabel } from './chart-labels.ts';
 import type { FittedLine } from './judgement.ts';
 
 export interface ChartCurve {
+  /** '' = not named. */
   readonly label: string;
+  /** Curves of one instance (its lifetimes before and after a restart) share a group, and so a colour. */
+  readonly group: string;
   /** Milliseconds UTC, ascending. */
   readonly time: ArrayLike<number>;
   /** NaN = no value there. */
@@ -179,7 +182,7 @@ function axes(model: ChartModel, frame: Frame): string {
   for (const tick of frame.xTicks) {
     const x = frame.x(tick.getTime());
     // The corner belongs to the name of the time zone.
-    if (x < PLOT.left + 8 || x > right - 14) continue;
+    if (x < PLOT.left + 22 || x > right - 14) continue;
     parts.push(stroke(x, bottom, x, bottom + 5, `stroke="${INK.calm}"`));
     parts.push(text(x, bottom + 20, tickLabel(tick, stepMs), { size: 12, fill: INK.soft, anchor: 'middle' }));
   }
@@ -187,10 +190,11 @@ function axes(model: ChartModel, frame: Frame): string {
   return parts.join('');
 }
 
-function curvePath({ time, bytes }: ChartCurve, frame: Frame, gapMs: number): string {
+function curvePath({ time, bytes }: ChartCurve, frame: Frame, { from, to, gapMs }: ChartModel): string {
   const points: [number, number][] = [];
   for (let index = 0; index < time.length; index++) {
     const at = time[index] ?? NaN;
+    if (at < from || at > to) continue;
     const before = time[index - 1];
     if (before !== undefined && at - before > gapMs) points.push([NaN, NaN]);
     points.push([frame.x(at), frame.y(bytes[index] ?? NaN)]);
@@ -205,25 +209,27 @@ function curvePath({ time, bytes }: ChartCurve, frame: Frame, gapMs: number): st
 const toneOf = (index: number) => TONES[Math.min(index, MOST_NAMED - 1)] ?? INK.text;
 
 function curves(model: ChartModel, frame: Frame): { svg: string; labels: PlacedLabel[] } {
-  const growing = model.curves.filter(({ emphasis }) => emphasis);
-  const ordered = [...model.curves.filter(({ emphasis }) => !emphasis), ...growing.reverse()];
-  const wanted: PlacedLabel[] = [];
+  const growing = [...new Set(model.curves.filter(({ emphasis }) => emphasis).map(({ group }) => group))];
+  const groups = new Set(model.curves.map(({ group }) => group)).size;
+  // The first stands on top.
+  const ordered = [...model.curves].reverse().sort((a, b) => Number(a.emphasis) - Number(b.emphasis));
+  const labels: PlacedLabel[] = [];
   const parts = ordered.map((curve) => {
-    const rank = growing.length - 1 - growing.indexOf(curve);
+    const rank = growing.indexOf(curve.group);
     const tone = curve.emphasis ? toneOf(rank) : INK.calm;
     const last = lastPoint(curve);
-    const named = curve.emphasis ? rank < MOST_NAMED : model.curves.length <= MOST_NAMED;
-    if (last !== undefined && named && curve.label !== '')
-      wanted.push({
+    const isNamed = curve.label !== '' && (curve.emphasis ? rank < MOST_NAMED : groups <= MOST_NAMED);
+    if (last !== undefined && isNamed)
+      labels.push({
         x: frame.x(last.at) + 6,
         y: frame.y(last.bytes) + 4,
         text: rank === MOST_NAMED - 1 && growing.length > MOST_NAMED ? `${growing.length - rank} more` : curve.label,
         tone: curve.emphasis ? tone : INK.soft,
       });
     const width = curve.emphasis ? 2.25 : 1.5;
-    return `<path d="${curvePath(curve, frame, model.gapMs)}" fill="none" stroke="${tone}" stroke-width="${width}" stroke-linejoin="round" stroke-linecap="round"/>`;
+    return `<path d="${curvePath(curve, frame, model)}" fill="none" stroke="${tone}" stroke-width="${width}" stroke-linejoin="round" stroke-linecap="round"/>`;
   });
-  return { svg: parts.join(''), labels: wanted };
+  return { svg: parts.join(''), labels };
 }
 
 function lastPoint({ time, bytes }: ChartCurve): { at: number; bytes: number } | undefined {

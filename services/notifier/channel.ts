@@ -50,7 +50,3 @@ export interface Channel {
   readonly canAsk: boolean;
   send(outgoing: Outgoing, signal: AbortSignal): Promise<SendResult>;
 }
-
-/** Opening, returning, or calling for the last time: worth a sound; anything else is not. */
-export const isAlarm = (change: Change): boolean =>
-  change === 'opened' || change === 'reopened' || change === 'last-call' || change === 'reminder';

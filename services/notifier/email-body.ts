@@ -58,7 +58,7 @@ const heading = (text: string) => `<p style="margin:20px 0 6px;font:600 14px ${F
 function factRows({ facts }: Message): string {
   const rows = facts.map(
     ({ label, text }) =>
-      `<tr><td style="padding:5px 16px 5px 0;font:14px ${FONT};color:#66707c;vertical-align:top;white-space:nowrap">${escapeHtml(label)}</td>` +
+      `<tr><td style="padding:5px 16px 5px 0;font:14px/1.45 ${FONT};color:#66707c;vertical-align:top;white-space:nowrap">${escapeHtml(label)}</td>` +
       `<td style="padding:5px 0;font:14px/1.45 ${FONT};color:#1f2933">${html(text)}</td></tr>`,
   );
   return `<table role="presentation" cellpadding="0" cellspacing="0" style="margin:14px 0 4px">${rows.join('')}</table>`;

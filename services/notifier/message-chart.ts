@@ -44,7 +44,7 @@ function curvesOf(incident: Incident, series: readonly Series[]): ChartCurve[] {
       // An instance that was restarted has several lifetimes: the newest carries the name.
       const label = named.has(one.instance) ? '' : oneLine(one.instance, 40);
       named.add(one.instance);
-      return { label, time: one.time, bytes: valuesOf(one, signal), emphasis: growing.has(one.instance) };
+      return { label, group: one.instance, time: one.time, bytes: valuesOf(one, signal), emphasis: growing.has(one.instance) };
     })
     .sort((a, b) => Number(b.emphasis) - Number(a.emphasis))
     .slice(0, MOST_CURVES);

@@ -43,7 +43,7 @@ describe('a webhook', () => {
   it('gets the change as JSON, with a signature over time and body', async () => {
     stage.log.append(event('opened', NOW));
     await told({ webhookUrl: address(), webhookSecret: 'a-shared-secret' }).deliverPending(NOW);
-    const [{ headers: sent, body } = { headers: {}, body: '{}' }] = received;
+    const { headers: sent, body } = received[0]!;
     const parsed = JSON.parse(body) as { incident: { id: string }; change: string; title: string };
     expect(parsed).toMatchObject({ version: 1, change: 'opened', incident: { id: INCIDENT, state: 'open', service: 'checkout' } });
     const [, seconds = '', digest] = /^t=(\d+),v1=(\w+)$/.exec(String(sent['x-leakline-signature'])) ?? [];
