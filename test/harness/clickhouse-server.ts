@@ -25,7 +25,12 @@ export async function startClickHouse(): Promise<ClickHouseServer> {
       .withWaitStrategy(Wait.forHttp('/ping', 8123))
       .start();
     process.stderr.write(`clickhouse: ${IMAGE} in Docker\n`);
-    return { url: `http://${container.getHost()}:${container.getMappedPort(8123)}`, stop: async () => void (await container.stop()) };
+    return {
+      url: `http://${container.getHost()}:${container.getMappedPort(8123)}`,
+      stop: async () => {
+        await container.stop();
+      },
+    };
   }
   process.stderr.write(`clickhouse: no Docker daemon with ${IMAGE}, taking the embedded engine behind HTTP\n`);
   const path = mkdtempSync(join(tmpdir(), 'leakline-clickhouse-'));
