@@ -142,10 +142,6 @@ const schema = z.strictObject({
         'limit assumed where no cgroup limit is known; 0 = the host’s memory is not held against a process',
         { unit: 'size' },
       ),
-      caches: key(
-        z.array(z.strictObject({ service: z.string(), name: z.string(), expectedSize: size('0') })).default([]),
-        'bounded caches known by name: growth of that service up to this size above its start is explained by them (file only)',
-      ),
     })
     .prefault({}),
   notify: z
@@ -191,8 +187,6 @@ export interface ConfigKey extends KeyDoc {
   readonly path: string;
   readonly env: string;
   readonly default: unknown;
-  /** False where only the file can say it (lists of objects). */
-  readonly fromEnv: boolean;
 }
 
 const envName = (path: string) =>
@@ -210,7 +204,7 @@ function collectKeys(): ConfigKey[] {
       const meta = field.meta() as KeyDoc | undefined;
       const value = values[name];
       if (meta?.doc === undefined) visit(sectionShape(field), value as Record<string, unknown>, `${path}.`);
-      else keys.push({ ...meta, path, env: envName(path), default: value, fromEnv: path !== 'detector.caches' });
+      else keys.push({ ...meta, path, env: envName(path), default: value });
     }
   };
   visit(schema.shape, defaults, '');
@@ -248,10 +242,10 @@ export function loadConfig(sources: ConfigSources): Config {
   const origin = new Map<string, string>();
   const tree = readYaml(sources, problems);
 
-  for (const { path, env, secret: isSecret, fromEnv } of CONFIG_KEYS) {
+  for (const { path, env, secret: isSecret } of CONFIG_KEYS) {
     const fromVariable = sources.env[env];
     const fileVariable = isSecret === true ? sources.env[`${env}_FILE`] : undefined;
-    if (fromVariable !== undefined && fromEnv) {
+    if (fromVariable !== undefined) {
       setPath(tree, path, fromVariable);
       origin.set(path, env);
     } else if (fileVariable !== undefined) {

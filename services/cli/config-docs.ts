@@ -52,10 +52,8 @@ export function configDocs(): string {
     '| key | default | environment | meaning |',
     '|---|---|---|---|',
   ];
-  for (const { path, env, unit, doc, secret, fromEnv, default: value } of CONFIG_KEYS) {
-    lines.push(
-      `| \`${path}\` | ${shownDefault(value, unit)} | ${fromEnv ? `\`${env}\`` : 'file only'} | ${doc}${secret === true ? ' (secret)' : ''} |`,
-    );
+  for (const { path, env, unit, doc, secret, default: value } of CONFIG_KEYS) {
+    lines.push(`| \`${path}\` | ${shownDefault(value, unit)} | \`${env}\` | ${doc}${secret === true ? ' (secret)' : ''} |`);
   }
   return `${lines.join('\n')}\n`;
 }
