@@ -8,12 +8,13 @@ import { lookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import type { Clock } from '../../shared/clock.ts';
 import { LeaklineError } from '../../shared/errors.ts';
+import { forbiddenAddress } from '../../shared/forbidden-address.ts';
 import type { Metrics } from '../../shared/metrics.ts';
 import { listenersOn } from './listening-port.ts';
 import { isRuntimeMetric, readRuntimeMetrics } from './prometheus-names.ts';
 import { parsePrometheusText } from './prometheus-text.ts';
 import type { RuntimeReading, RuntimeSource, RuntimeTarget } from './runtime-source.ts';
-import { isForbiddenAddress, parseScrapeEntry, type ScrapeTarget } from './scrape-target.ts';
+import { parseScrapeEntry, type ScrapeTarget } from './scrape-target.ts';
 
 export interface PrometheusOptions {
   /** `agent.scrape`: URL, PORT=URL or SERVICE=URL each. */
@@ -135,7 +136,7 @@ const guardedLookup =
   (hostname, options, callback) => {
     lookup(hostname, { ...options, all: false }, (error, address, family) => {
       if (error !== null) callback(error, '', 0);
-      else if (isForbiddenAddress(address))
+      else if (forbiddenAddress(address) !== undefined)
         callback(refused(url, `leads to the address ${address}: link-local and metadata addresses are off limits`), '', 0);
       else if (options.all === true) callback(null, [{ address, family }]);
       else callback(null, address, family);

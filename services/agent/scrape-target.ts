@@ -1,6 +1,7 @@
 /** What one `agent.scrape` entry means: which page to read, which process it speaks for, and where it may not lead. */
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { LeaklineError } from '../../shared/errors.ts';
+import { forbiddenAddress } from '../../shared/forbidden-address.ts';
 
 /** The process that listens on a port, or the processes of a service. */
 export type ScrapeJoin = { readonly port: number } | { readonly service: string };
@@ -13,21 +14,6 @@ export interface ScrapeTarget {
 const RULE = 'must be URL (of a loopback address), PORT=URL or SERVICE=URL';
 const ENTRY = /^(?:([^=/:]+)=)?(https?:\/\/.+)$/;
 
-/** Link-local addresses carry the metadata services of clouds; nothing that is to be watched lives there. */
-const forbidden = new BlockList();
-forbidden.addSubnet('169.254.0.0', 16, 'ipv4');
-forbidden.addSubnet('0.0.0.0', 8, 'ipv4');
-forbidden.addSubnet('224.0.0.0', 3, 'ipv4');
-forbidden.addAddress('100.100.100.200', 'ipv4');
-forbidden.addAddress('168.63.129.16', 'ipv4');
-forbidden.addSubnet('fe80::', 10, 'ipv6');
-forbidden.addSubnet('ff00::', 8, 'ipv6');
-forbidden.addAddress('::', 'ipv6');
-forbidden.addAddress('fd00:ec2::254', 'ipv6');
-
-/** `::ffff:169.254.…` is checked as the IPv4 address it stands for. */
-export const isForbiddenAddress = (address: string): boolean => forbidden.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
-
 const isLoopback = (hostname: string) => /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
 
 export function parseScrapeEntry(entry: string): ScrapeTarget {
@@ -36,7 +22,7 @@ export function parseScrapeEntry(entry: string): ScrapeTarget {
   const url = new URL(urlText);
   if (url.pathname === '/') url.pathname = '/metrics';
   const address = url.hostname.replace(/^\[|\]$/g, '');
-  if (isIP(address) > 0 && isForbiddenAddress(address)) throw wrongEntry(entry, 'must not be a link-local or metadata address');
+  if (isIP(address) > 0 && forbiddenAddress(address) !== undefined) throw wrongEntry(entry, 'must not be a link-local or metadata address');
   if (joinText === undefined) {
     if (!isLoopback(url.hostname)) throw wrongEntry(entry, `${RULE}: say which local process it speaks for`);
     return { url, join: { port: Number(url.port || (url.protocol === 'https:' ? 443 : 80)) } };

@@ -9,8 +9,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listenersOn, listeningInodes } from '../../../services/agent/listening-port.ts';
 import { PrometheusSource } from '../../../services/agent/prometheus.ts';
 import type { RuntimeReading, RuntimeTarget } from '../../../services/agent/runtime-source.ts';
-import { isForbiddenAddress, parseScrapeEntry } from '../../../services/agent/scrape-target.ts';
+import { parseScrapeEntry } from '../../../services/agent/scrape-target.ts';
 import { systemClock } from '../../../shared/clock.ts';
+import { forbiddenAddress } from '../../../shared/forbidden-address.ts';
 import { Metrics } from '../../../shared/metrics.ts';
 import { type Program, run } from '../../probes/line-collector.ts';
 
@@ -106,9 +107,11 @@ describe('entries', () => {
 
   test('addresses', () => {
     expect(
-      ['169.254.169.254', 'fe80::1', '0.0.0.0', '::', '::ffff:169.254.169.254', 'fd00:ec2::254'].filter(isForbiddenAddress),
+      ['169.254.169.254', 'fe80::1', '0.0.0.0', '::', '::ffff:169.254.169.254', 'fd00:ec2::254'].filter(
+        (address) => forbiddenAddress(address) !== undefined,
+      ),
     ).toHaveLength(6);
-    expect(['127.0.0.1', '10.0.0.5', '::1', '192.168.1.1'].filter(isForbiddenAddress)).toEqual([]);
+    expect(['127.0.0.1', '10.0.0.5', '::1', '192.168.1.1'].filter((address) => forbiddenAddress(address) !== undefined)).toEqual([]);
   });
 });
 
