@@ -63,7 +63,8 @@ describe('leakline up --demo', () => {
     const verdictOf = (name: string) => services.find(({ service }) => service === name)?.judgement;
     expect(verdictOf('sessions')).toMatchObject({ verdict: 'leak', kind: 'heap' });
     expect(verdictOf('pages')).toMatchObject({ verdict: 'leak' });
-    expect(['steady', 'growing']).toContain(verdictOf('catalogue')?.verdict);
+    // Looked at a second later it may be asking itself again; what it must never be is a leak.
+    expect(verdictOf('catalogue')?.verdict).not.toBe('leak');
     expect(demo.output).toMatch(/2 leaks found/);
     expect(demo.output).toMatch(/healthy: catalogue is (steady|growing) \([\w-]+\)/);
   });
@@ -76,7 +77,7 @@ describe('leakline up --demo', () => {
         body: JSON.stringify({ query, format: 'TSV' }),
       });
     const answer = await sql("SELECT service FROM trends WHERE instance = '' AND verdict = 'leak' ORDER BY service");
-    expect(await answer.text()).toBe('pages\nsessions\n');
+    expect(await answer.text()).toBe('service\npages\nsessions\n');
     expect((await sql('DROP TABLE raw_samples')).status).toBe(400);
   });
 
