@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { LeaklineError } from '../../shared/errors.ts';
 import type { Batch } from '../../shared/sample.ts';
-import { lookOnce, startAgent, type LookOptions } from '../agent/agent.ts';
+import { lookOnce, startAgent, type Agent, type LookOptions } from '../agent/agent.ts';
 import { HsperfdataSource } from '../agent/hsperfdata.ts';
 import { batchTable } from '../agent/print.ts';
 import { openProbeSocket } from '../agent/probe-socket.ts';
@@ -79,6 +79,19 @@ async function openTransport(context: Context): Promise<Transport> {
   return httpTransport({ url: config.agent.to, token: config.agent.token });
 }
 
+/** A command that ends does not wait for ever: what could not be sent stays in the spool for the next run. */
+const DELIVER_ONCE_MS = 15_000;
+
+async function deliverOnce({ clock, lifecycle }: Context, agent: Agent): Promise<void> {
+  const inTime = await Promise.race([agent.delivered(), clock.sleep(DELIVER_ONCE_MS, lifecycle.stopping).then(() => undefined)]);
+  if (inTime !== undefined) return;
+  const { target, lastError } = agent.stats();
+  throw new LeaklineError(
+    'LKL_ERR_UNREACHABLE',
+    `${target} has not taken the samples within ${DELIVER_ONCE_MS / 1000} s (${lastError?.message ?? 'no answer'}); they wait in the spool and go out with the next run`,
+  );
+}
+
 export async function runAgent(context: Context, flags: AgentFlags): Promise<void> {
   const { config, lifecycle, log } = context;
   // What is watched comes first.
@@ -111,6 +124,6 @@ export async function runAgent(context: Context, flags: AgentFlags): Promise<voi
   });
   lifecycle.onStop('agent', () => agent.stop());
   log.info({ to: agent.stats().target, interval: `${config.agent.interval} ms` }, 'agent started');
-  if (flags.once) await agent.delivered();
+  if (flags.once) await deliverOnce(context, agent);
   else await untilStopped(context);
 }
