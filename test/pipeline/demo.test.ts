@@ -57,14 +57,15 @@ describe('leakline up --demo', () => {
     const { services } = await until(
       'the findings on the terminal',
       () => ask<ServiceAnswer>('/api/v1/services'),
-      () => demo.output.includes('still watching'),
+      // The healthy program may be asking itself again at this very second: wait for what it settles on.
+      ({ services: all }) =>
+        demo.output.includes('still watching') && all.find(({ service }) => service === 'catalogue')?.judgement?.verdict !== 'undecided',
       LIMIT_MS - (performance.now() - startedAt),
     );
     const verdictOf = (name: string) => services.find(({ service }) => service === name)?.judgement;
     expect(verdictOf('sessions')).toMatchObject({ verdict: 'leak', kind: 'heap' });
     expect(verdictOf('pages')).toMatchObject({ verdict: 'leak' });
-    // Looked at a second later it may be asking itself again; what it must never be is a leak.
-    expect(verdictOf('catalogue')?.verdict).not.toBe('leak');
+    expect(['steady', 'growing']).toContain(verdictOf('catalogue')?.verdict);
     expect(demo.output).toMatch(/2 leaks found/);
     expect(demo.output).toMatch(/healthy: catalogue is (steady|growing) \([\w-]+\)/);
   });

@@ -66,14 +66,13 @@ describe('real JVMs', () => {
   });
 
   test('Serial: the live heap of a bounded cache is the floor under its sawtooth', async () => {
-    const target = await jvm(['-Xmx48m', '-Xmn8m', '-XX:+UseSerialGC'], 'healthy', 60);
+    // At this pace little is promoted before a look that comes late on a busy machine.
+    const target = await jvm(['-Xmx48m', '-Xmn8m', '-XX:+UseSerialGC'], 'healthy', 30);
     const all = await readings(target, (so) => so.length > 0 && so.at(-1)!.gc_full_count! - so[0]!.gc_full_count! >= 5);
     const settled = all.filter((reading) => reading.gc_full_count! - all[0]!.gc_full_count! >= 2);
-    const live = settled.map((reading) => reading.heap_live!).sort((a, b) => a - b);
-    // The middle one: on a busy machine a look may come late and see what was promoted since the collection.
-    const middle = live[live.length >> 1]!;
-    expect(middle).toBeLessThan(1.5 * live[0]!);
-    expect(Math.max(...settled.map((reading) => reading.heap_used!))).toBeGreaterThan(1.5 * middle);
+    const live = settled.map((reading) => reading.heap_live!);
+    expect(Math.max(...live)).toBeLessThan(1.5 * Math.min(...live));
+    expect(Math.max(...settled.map((reading) => reading.heap_used!))).toBeGreaterThan(1.5 * Math.max(...live));
   });
 
   test('Z: heap and pauses, no claim about what it cannot know', async () => {
