@@ -18,6 +18,8 @@ export interface Surroundings {
   readonly newVersion: boolean;
   /** What earlier lifetimes grew by that were growing the same way when they ended, bytes. */
   readonly recurringGrowth: number;
+  /** Does the level fall faster than it rises, as garbage does? Where no heap is told, that is the only sign of a collector. */
+  readonly teeth: boolean;
   /** Bytes the level may grow to; 0 = unknown. */
   readonly limitBytes: number;
   /** Resident bytes that the judged signal leaves out (file pages), added to the level when held against the limit. */
@@ -163,15 +165,16 @@ function patience(
   from: number,
   watched: number,
   grown: number,
-  garbage: Garbage,
+  garbage0: Garbage,
   around: Surroundings,
   policy: Policy,
 ): number {
+  const garbage = garbage0 === 'none' && around.teeth ? 'possible' : garbage0;
   if (garbage === 'known') return policy.patienceCollection;
   const before = Math.max(0, (level.time[from] as number) - level.firstTime);
   const settled = (driftBefore(level, from) < 0.35 * grown ? before : 0) + around.settledMs;
   const enough = Math.max(
-    Math.min(Math.max(2.5 * watched, 0.2 * policy.settledMs), policy.settledMs),
+    Math.min(Math.max(2.5 * watched, 0.7 * policy.settledMs), policy.settledMs),
     (garbage === 'possible' ? 2 : 0.75) * watched,
   );
   // A level that often rose as far before, and came back, may do so again.
@@ -180,7 +183,7 @@ function patience(
   const rise = Math.max(around.usualRise, from > 0 ? (column[from - 1] as number) : 0);
   const usual = garbage === 'possible' ? 1 : 0.5;
   const novelty = rise > 0 ? Math.min(1, Math.max(0, (grown / rise - usual) / 1.5)) : 1;
-  const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, settled / enough) * novelty;
+  const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, (settled / enough) ** 1.5) * novelty;
   const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watched / policy.shortWatchMs);
   const settledShare = policy.patienceSettled * haste * longer(policy.longWatchMs, watched);
   // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.

@@ -4,6 +4,7 @@ import { judgeWindow, type Calm, type Growth, type Surroundings } from './growth
 import type { Policy } from './policy.ts';
 import { Resolution, type Reading } from './resolution.ts';
 import { shapeOf } from './shape.ts';
+import { Teeth } from './teeth.ts';
 import { medianOf, theilSen } from './trend.ts';
 
 export type MemorySignal = 'anon' | 'rss' | 'working_set' | 'heap_live' | 'heap_used';
@@ -30,6 +31,14 @@ export interface Past {
 }
 
 export const NO_PAST: Past = { held: [], excursion: [], settledMs: 0, version: '', recurringGrowth: 0 };
+
+/** What one ended lifetime teaches. */
+export interface Lesson extends Past {
+  /** Growth of its middle third and of its last third, bytes; NaN where it was too short to tell. */
+  readonly middleGrowth: number;
+  readonly lateGrowth: number;
+  readonly lastLevel: number;
+}
 
 export class Lifetime {
   readonly identity: SeriesIdentity;
@@ -58,6 +67,8 @@ export class Lifetime {
   #requests = Number.NaN;
   #requestsAt = Number.NaN;
   #stale = new Set<number>();
+  readonly #teeth = new Teeth();
+  #tellsHeap = false;
 
   constructor(identity: SeriesIdentity, policy: Policy) {
     this.identity = identity;
@@ -101,7 +112,11 @@ export class Lifetime {
     this.lastTime = time;
     this.samples += 1;
     if (values.rss > 0) this.rssBytes = values.rss;
-    if (memory > 0) this.lastLevel = memory;
+    if (memory > 0) {
+      this.#teeth.add(memory);
+      this.lastLevel = memory;
+    }
+    this.#tellsHeap ||= values.heapUsed > 0 || values.heapLive > 0;
     const heapNow = values.heapCommitted > 0 ? values.heapCommitted : values.heapUsed;
     if (heapNow > 0 && !(heapNow <= this.#heapHigh)) this.#heapHigh = heapNow;
     const load = this.#loadOf(time, values);
@@ -173,6 +188,7 @@ export class Lifetime {
       newVersion: this.past.version !== this.identity.version,
       settledMs: this.past.settledMs,
       recurringGrowth: this.past.recurringGrowth,
+      teeth: !this.#tellsHeap && this.#teeth.seen,
       limitBytes: heapOnly && this.heapLimitBytes > 0 ? this.heapLimitBytes : this.limitBytes,
       besideBytes: this.signal === 'anon' && this.rssBytes > this.lastLevel ? this.rssBytes - this.lastLevel : 0,
     };
@@ -262,23 +278,28 @@ export class Lifetime {
   }
 
   /** What it teaches once it has ended: the level it settled at, or the growth it ended in. */
-  lesson(): Past {
+  lesson(): Lesson {
     const level = this.#resolutionForAge();
     const { time, floor } = level;
     const to = floor.length;
-    if (to < 8) return NO_PAST;
+    const nothing = { ...NO_PAST, middleGrowth: Number.NaN, lateGrowth: Number.NaN, lastLevel: this.lastLevel };
+    if (to < 8) return nothing;
     // The first third may still be warm-up; growth that goes on after it is what recurs.
     const from = Math.max(Math.floor(to / 3), to - 64);
     const trend = theilSen(time, floor, from, to);
     const grown = trend.last - trend.first;
     const middle = medianOf(floor, Math.max(from, ((from + to) >> 1) - 1), ((from + to) >> 1) + 2);
-    const late = (medianOf(floor, to - 3, to) - middle) / Math.max(1, middle - medianOf(floor, from, from + 3));
+    const start = medianOf(floor, from, from + 3);
+    const end = medianOf(floor, to - 3, to);
+    const thirds = { middleGrowth: middle - start, lateGrowth: end - middle, lastLevel: end };
+    const late = (end - middle) / Math.max(1, middle - start);
     const sure = trend.slope > 3 * trend.standardError && grown > 0.015 * trend.first && late > 0.4;
     const shape = sure ? shapeOf(time, floor, from, to, time[from] as number, trend.effectiveSize) : undefined;
     const climbing = shape !== undefined && (shape.kind === 'line' || shape.advantage < 6);
     const excursion = this.resolutions.map((one) => one.excursion.at(-1) ?? 0);
-    if (climbing) return { ...NO_PAST, excursion, recurringGrowth: grown };
+    if (climbing) return { ...nothing, ...thirds, excursion, recurringGrowth: grown };
     return {
+      ...thirds,
       held: this.resolutions.map(({ held }) => held.at(-1) ?? Number.NEGATIVE_INFINITY),
       excursion,
       settledMs: Math.max(0, this.lastTime - this.warmAt) / 2,

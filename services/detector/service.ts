@@ -1,7 +1,8 @@
 /** Everything known of one service in one environment: its running lifetimes and what the ended ones taught. */
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import type { Judgement } from '../../shared/judgement.ts';
-import { Lifetime, type Past } from './lifetime.ts';
+import { Lifetime, type Lesson, type Past } from './lifetime.ts';
+import { recurringFrom } from './recurrence.ts';
 import type { Policy } from './policy.ts';
 import { judgeLifetime } from './verdict.ts';
 import { poolJudgements } from './pool.ts';
@@ -9,7 +10,7 @@ import { poolJudgements } from './pool.ts';
 /** Ended lifetimes remembered per service. */
 const REMEMBERED = 64;
 
-interface EndedLifetime extends Past {
+interface EndedLifetime extends Lesson {
   readonly replica: string;
 }
 
@@ -116,9 +117,9 @@ export class ServiceHistory {
     for (const [quiet, lesson] of this.#quiet) if (quiet !== lifetime && quiet.firstTime < lifetime.identity.startedAt) ended.push(lesson);
     const own = ended.filter((one) => one.replica === replica);
     const teachers = (own.length > 0 ? own : ended).slice(-8);
-    const settled = teachers.filter(({ settledMs }) => settledMs > 0);
-    // Only an unbroken row of lifetimes that all ended growing says that this one will.
-    const since = teachers.findLastIndex(({ recurringGrowth }) => recurringGrowth === 0) + 1;
+    // Lifetimes that grew alike, each until it was restarted, say that this one will; the level they reached is no level held.
+    const since = recurringFrom(teachers);
+    const settled = teachers.slice(0, since).filter(({ settledMs }) => settledMs > 0);
     const width = this.#policy.levelMs;
     return {
       held: width.map((_, index) =>
@@ -127,7 +128,9 @@ export class ServiceHistory {
       excursion: width.map((_, index) => Math.max(0, ...teachers.map(({ excursion }) => excursion[index] ?? 0))),
       settledMs: settled.reduce((sum, { settledMs }) => sum + settledMs, 0),
       version: settled.at(-1)?.version ?? lifetime.identity.version,
-      recurringGrowth: teachers.slice(since).reduce((sum, { recurringGrowth }) => sum + recurringGrowth, 0),
+      recurringGrowth: teachers
+        .slice(since)
+        .reduce((sum, { middleGrowth, lateGrowth, recurringGrowth }) => sum + Math.max(recurringGrowth, middleGrowth + lateGrowth), 0),
     };
   }
 }

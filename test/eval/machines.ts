@@ -126,7 +126,8 @@ export function heapCase(seed: number, stretch: number): Case {
   const jitter = random.between(0, 0.15);
   const told = random.pick(['nothing', 'nothing', 'used', 'used and live']);
   const showsLive = told === 'used and live';
-  const asRss = random.pick(['heap', 'committed', 'heap plus']);
+  // Pages that a heap once needed and keeps are growth without a visible cause unless the heap is told.
+  const asRss = random.pick(told === 'nothing' ? ['heap', 'heap plus'] : ['heap', 'committed', 'heap plus']);
   const lifetime = emptyLifetime(Math.round(asRss === 'heap' ? max : 1.25 * max), told !== 'nothing', showsLive);
   let old = 0;
   let phase = 0;
