@@ -39,6 +39,7 @@ const SHAPED = ['machine', 'leak on a machine', 'JVM heap'];
 export function setOf(family: string): string {
   if (family === 'JVM heap') return 'JVM heaps';
   if (family.endsWith('machine')) return 'machines';
+  if (family.endsWith('real program')) return 'real programs';
   return family.endsWith('real pod') ? 'real pods' : 'synthetic';
 }
 
