@@ -274,6 +274,11 @@ describe('SQL', () => {
     expect(response.body).toMatch(body);
   });
 
+  it.each(['JSON', 'CSV', 'Parquet'])('says in a header that an answer in %s was cut', async (format) => {
+    expect((await sql('SELECT number FROM numbers(100001)', format)).headers['x-leakline-cut-at-rows']).toBe('100000');
+    expect((await sql('SELECT number FROM numbers(99999)', format)).headers['x-leakline-cut-at-rows']).toBeUndefined();
+  });
+
   it.each([
     "INSERT INTO incident_events (id) VALUES ('x')",
     'DROP TABLE raw_samples',
