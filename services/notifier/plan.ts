@@ -1,8 +1,8 @@
 /** Decides what a channel has to be told of an incident now, with a named reason. Pure. */
-import type { Incident, IncidentEvent } from '../../shared/incident.ts';
+import { stateAt, type Incident, type IncidentEvent } from '../../shared/incident.ts';
 import type { Delivery } from '../../shared/store/deliveries.ts';
 import type { Cadence } from './channel.ts';
-import { stateAt, type Change } from './message.ts';
+import type { Change } from './message.ts';
 
 /** One thing to say. `revision` names it: the event it is of, with a suffix when the same event is spoken of again. */
 export interface Plan {

@@ -159,8 +159,9 @@ async function faults(options: ChaosOptions, directory: string, lifecycle: Retur
 
   const stored = () => metricOf(ingesterUrl, 'leakline_ingester_rows_total');
   const killed: Record<string, number> = {};
+  const givingUp = new AbortController();
   const killAgain = async (name: string, target: LeaklineProcess, times: number, ready: () => Promise<boolean>, spreadMs: number) => {
-    for (let count = 0; count < times; count++) {
+    for (let count = 0; count < times && !givingUp.signal.aborted; count++) {
       await until(ready, `${name} to work again`, () => target.output);
       await systemClock.sleep(random() * spreadMs);
       await target.kill();
@@ -176,12 +177,20 @@ async function faults(options: ChaosOptions, directory: string, lifecycle: Retur
     if (isMore) acknowledgedBefore = oracle.acknowledgedBatches;
     return Promise.resolve(isMore);
   };
-  await Promise.all([
+  const killing = [
     killAgain('agent', agent, kills, () => Promise.resolve(true), 9_000),
     killAgain('gateway', gateway, kills, acknowledgedMore, 4_000),
     killAgain('ingester', ingester, kills, async () => (await stored()) > 0, 1_500),
     killAgain('store', storeProcess, storeKills, async () => (await stored()) > 0, 6_000),
-  ]);
+  ];
+  try {
+    await Promise.all(killing);
+  } catch (error) {
+    // Nothing may be started again while the folders go.
+    givingUp.abort();
+    await Promise.allSettled(killing);
+    throw error;
+  }
 
   await until(
     async () => (await stored()) > 0,
