@@ -42,7 +42,8 @@ export interface ChaosResult extends Verdict {
 const SIMULATED = 'simulated-';
 const SIMULATED_AGENTS = 8;
 const PROCESSES = 5;
-const SETTLE_TIMEOUT_MS = 120_000;
+/** Of the hopeless: a busy machine takes its time to start a process. */
+const SETTLE_TIMEOUT_MS = 600_000;
 
 /** Small, seeded, good enough to choose moments: mulberry32. */
 export function seededRandom(seed: number): () => number {
@@ -84,7 +85,7 @@ async function metricOf(url: string, name: string): Promise<number> {
 }
 
 export async function runChaos({ brokers, seed, kills, storeKills, say }: ChaosOptions): Promise<ChaosResult> {
-  const lifecycle = createLifecycle(40_000);
+  const lifecycle = createLifecycle(120_000);
   const directory = mkdtempSync(join(tmpdir(), 'leakline-chaos-'));
   lifecycle.onStop('directory', () => rmSync(directory, { recursive: true, force: true }));
   try {
