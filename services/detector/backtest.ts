@@ -2,12 +2,13 @@
 import { LeaklineError } from '../../shared/errors.ts';
 import { applyEvent, type Incident, type IncidentEvent } from '../../shared/incident.ts';
 import type { GrowthKind, Judgement } from '../../shared/judgement.ts';
+import { BlockSeries } from './block-series.ts';
 import { readHistory, type HistoryCounts, type HistoryProgress } from './history-file.ts';
 import type { HistoryRow } from './history-row.ts';
 import { sortedRows } from './history-sort.ts';
-import { reconcile, serviceKey, type LastLeak } from './incidents.ts';
+import { GridWalk } from './grid-walk.ts';
+import { serviceKey } from './incidents.ts';
 import type { Policy } from './policy.ts';
-import { ServiceHistory } from './service.ts';
 
 /** One line of the findings file: an incident, as it was when it opened. */
 export interface Finding {
@@ -38,9 +39,6 @@ export interface BacktestResult extends HistoryCounts {
   readonly judgements: readonly Judgement[];
 }
 
-/** While an incident is open it is looked at every so many steps: only its end matters then. */
-const OPEN_STRIDE = 6;
-
 /** A row of a lifetime that is older than this many base blocks than its service's clock makes the file unsorted. */
 const DISORDER_BLOCKS = 5;
 
@@ -48,64 +46,56 @@ class Unsorted extends Error {}
 
 /** One service on its own clock, so that files sorted by time and files sorted by service both stream. */
 export class ServiceWalk {
-  readonly history: ServiceHistory;
   readonly opened: Judgement[] = [];
+  readonly #walk: GridWalk;
   readonly #policy: Policy;
   readonly #stepMs: number;
+  readonly #blocks = new Map<string, BlockSeries>();
   readonly #incidents = new Map<string, Incident>();
-  readonly #lastLeak: LastLeak = new Map();
+  #newest = Number.NEGATIVE_INFINITY;
   #next = Number.NaN;
-  #steps = 0;
-  #active = false;
 
   constructor(service: string, environment: string, policy: Policy, stepMs: number) {
-    this.history = new ServiceHistory(service, environment, policy);
+    this.#walk = new GridWalk(service, environment, policy, stepMs);
     this.#policy = policy;
     this.#stepMs = stepMs;
   }
 
   add(row: HistoryRow): void {
-    if (Number.isNaN(this.#next)) this.#next = Math.ceil(row.time / this.#stepMs) * this.#stepMs;
-    while (this.#next <= row.time) this.#step();
-    if (row.time < this.history.lastTime - DISORDER_BLOCKS * this.#policy.baseBlockMs) throw new Unsorted();
-    const lifetime = this.history.lifetimes.get(row.instance) ?? this.history.lifetimeOf(identityOf(row));
-    if (row.time <= lifetime.lastTime) return;
-    if (row.limit >= 0) lifetime.limitBytes = row.limit;
-    if (row.heap_limit >= 0) lifetime.heapLimitBytes = row.heap_limit;
-    lifetime.add(row.time, {
-      anon: row.anon,
-      rss: row.rss,
-      workingSet: row.working_set,
-      swap: row.swap,
-      heapUsed: row.heap_used,
-      heapLive: row.heap_live,
-      heapCommitted: row.heap_committed,
-      requests: row.requests,
-      requestRate: row.requests_per_second,
-    });
-    this.history.lastTime = Math.max(this.history.lastTime, row.time);
+    const { time } = row;
+    if (Number.isNaN(this.#next)) this.#next = (Math.floor(time / this.#stepMs) + 1) * this.#stepMs;
+    while (this.#next <= time) this.#step();
+    if (time < this.#newest - DISORDER_BLOCKS * this.#policy.baseBlockMs) throw new Unsorted();
+    this.#newest = Math.max(this.#newest, time);
+    let blocks = this.#blocks.get(row.instance);
+    if (blocks === undefined) {
+      blocks = new BlockSeries(identityOf(row), this.#policy.baseBlockMs);
+      this.#blocks.set(row.instance, blocks);
+    }
+    blocks.add(row);
   }
 
   end(): Judgement[] {
     if (Number.isNaN(this.#next)) return [];
-    while (this.#next <= this.history.lastTime + this.#stepMs) this.#step();
-    return this.history.judge(this.#next - this.#stepMs).pooled;
+    while (this.#next <= this.#newest + this.#stepMs) this.#step();
+    return this.#walk.history.judge(this.#next - this.#stepMs).pooled;
   }
 
   #step(): void {
     const at = this.#next;
     this.#next += this.#stepMs;
-    this.#steps += 1;
-    const changed = this.history.advance(at);
-    if (this.#active ? this.#steps % OPEN_STRIDE !== 0 : !changed || !this.history.hasLeak()) return;
-    for (const event of reconcile(this.history.judge(at).pooled, this.#incidents.values(), this.#lastLeak, at, this.#policy))
-      this.#apply(event);
+    const series = [...this.#blocks.values()].map((blocks) => blocks.series);
+    const event = this.#walk.step(at, series, [...this.#incidents.values()]);
+    if (event !== undefined) this.#apply(event);
+    for (const [lifetime, blocks] of this.#blocks) {
+      blocks.dropBefore(at);
+      if (at - blocks.lastTime > this.#policy.quietMs) this.#blocks.delete(lifetime);
+    }
   }
 
   #apply(event: IncidentEvent): void {
     const next = applyEvent(this.#incidents.get(event.incident), event);
     if (next !== undefined) this.#incidents.set(event.incident, next);
-    this.#active = next?.state === 'open';
     if (event.type === 'opened') this.opened.push(event.judgement);
   }
 }
@@ -158,7 +148,7 @@ async function walk({ policy, stepMs }: BacktestOptions, source: RowSource): Pro
   return { ...counts, findings, judgements };
 }
 
-function findingOf(judgement: Judgement): Finding {
+export function findingOf(judgement: Judgement): Finding {
   return {
     service: judgement.service,
     detectedAt: new Date(judgement.at).toISOString(),

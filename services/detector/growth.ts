@@ -183,7 +183,8 @@ function patience(
   const rise = Math.max(around.usualRise, from > 0 ? (column[from - 1] as number) : 0);
   const usual = garbage === 'possible' ? 1 : 0.5;
   const novelty = rise > 0 ? Math.min(1, Math.max(0, (grown / rise - usual) / 1.5)) : 1;
-  const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, (settled / enough) ** 1.5) * novelty;
+  const surprise =
+    Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, (settled / enough) ** 1.5) * novelty;
   const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watched / policy.shortWatchMs);
   const settledShare = policy.patienceSettled * haste * longer(policy.longWatchMs, watched);
   // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.

@@ -85,14 +85,15 @@ export class Lifetime {
 
   /** Adds the blocks of a series that are newer than what is known and start before `until`. */
   addSeries(series: Series, until: number): void {
-    const { time, columns } = series;
-    if (series.endedAt !== undefined) this.endedAt = series.endedAt;
+    const { time, columns, blockMs } = series;
+    const base = this.#policy.baseBlockMs;
+    if (series.endedAt !== undefined && series.endedAt < until) this.endedAt = series.endedAt;
     for (let index = firstAfter(time, this.lastTime); index < time.length; index += 1) {
       const at = time[index] as number;
       if (at >= until) break;
       this.limitBytes = known(columns.memoryLimitLast[index], this.limitBytes);
       this.heapLimitBytes = known(columns.heapLimitLast[index], this.heapLimitBytes);
-      this.add(at, {
+      const values: RawReading = {
         anon: columns.anonMin[index] as number,
         rss: columns.rssMin[index] as number,
         workingSet: columns.workingSetMin[index] as number,
@@ -102,15 +103,19 @@ export class Lifetime {
         heapCommitted: columns.heapCommittedLast[index] as number,
         requests: columns.requestsLast[index] as number,
         requestRate: columns.requestRateMean[index] as number,
-      });
+      };
+      if (blockMs === base) this.add(at, values);
+      else this.add(at, values, Math.min(blockMs / base, columns.sampleCount[index] as number), baseStart(columns.timeLast[index], base));
     }
   }
 
-  add(time: number, values: RawReading): void {
+  /** A block wider than the base stands for so many base blocks, the last of which began at `lastTime`. */
+  add(time: number, values: RawReading, blocks = 1, lastTime = time): void {
     const memory = this.#memoryOf(values);
     if (Number.isNaN(this.firstTime)) this.firstTime = time;
-    this.lastTime = time;
-    this.samples += 1;
+    this.lastTime = lastTime;
+    const before = this.samples;
+    this.samples += blocks;
     if (values.rss > 0) this.rssBytes = values.rss;
     if (memory > 0) {
       this.#teeth.add(memory);
@@ -131,7 +136,7 @@ export class Lifetime {
       heapHigh: this.#heapHigh,
       load,
     };
-    if (this.samples % SAMPLING_CHECK === 0) this.#skipTooFine();
+    if (Math.floor(this.samples / SAMPLING_CHECK) > Math.floor(before / SAMPLING_CHECK)) this.#skipTooFine();
     for (let index = this.#finest; index < this.resolutions.length; index += 1) {
       if ((this.resolutions[index] as Resolution).add(reading)) this.#stale.add(index);
     }
@@ -334,7 +339,7 @@ export interface RawReading {
 }
 
 /** First index with a time after `after`, by bisection. */
-function firstAfter(time: Float64Array, after: number): number {
+export function firstAfter(time: Float64Array, after: number): number {
   let low = 0;
   let high = time.length;
   while (low < high) {
@@ -343,6 +348,10 @@ function firstAfter(time: Float64Array, after: number): number {
     else high = middle;
   }
   return low;
+}
+
+function baseStart(time: number | undefined, baseMs: number): number {
+  return Math.floor((time as number) / baseMs) * baseMs;
 }
 
 function known(value: number | undefined, otherwise: number): number {

@@ -1,9 +1,10 @@
 /** Everything known of one service in one environment: its running lifetimes and what the ended ones taught. */
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import type { Judgement } from '../../shared/judgement.ts';
-import { Lifetime, type Lesson, type Past } from './lifetime.ts';
-import { recurringFrom } from './recurrence.ts';
+import { serviceKey } from './incidents.ts';
+import { firstAfter, Lifetime, type Lesson, type Past } from './lifetime.ts';
 import type { Policy } from './policy.ts';
+import { recurringFrom } from './recurrence.ts';
 import { judgeLifetime } from './verdict.ts';
 import { poolJudgements } from './pool.ts';
 
@@ -22,6 +23,8 @@ export function replicaOf(instance: string): string {
 export class ServiceHistory {
   readonly service: string;
   readonly environment: string;
+  /** Names service and environment. */
+  readonly key: string;
   readonly lifetimes = new Map<string, Lifetime>();
   readonly #policy: Policy;
   readonly #ended: EndedLifetime[] = [];
@@ -34,10 +37,11 @@ export class ServiceHistory {
   constructor(service: string, environment: string, policy: Policy) {
     this.service = service;
     this.environment = environment;
+    this.key = serviceKey(service, environment);
     this.#policy = policy;
   }
 
-  lifetimeOf(identity: SeriesIdentity): Lifetime {
+  #lifetimeOf(identity: SeriesIdentity): Lifetime {
     const existing = this.lifetimes.get(identity.lifetime);
     if (existing !== undefined) return existing;
     this.#retirePredecessors(identity);
@@ -47,11 +51,26 @@ export class ServiceHistory {
     return lifetime;
   }
 
-  addSeries(series: Series, until: number): void {
-    if (series.time.length === 0 || (series.time[0] as number) >= until) return;
+  /**
+   * Adds the blocks that begin before a moment. Running lifetimes first, then new ones in the order they started: a new one tells
+   * that its predecessor is over, and must not tell so while blocks of that one still wait beside it.
+   */
+  addAll(series: readonly Series[], until: number): void {
+    const begun: Series[] = [];
+    for (const one of series) {
+      if (one.time.length === 0 || (one.time[0] as number) >= until) continue;
+      if (this.lifetimes.has(one.lifetime)) this.#add(one, until);
+      else begun.push(one);
+    }
+    if (begun.length > 1) begun.sort((a, b) => a.startedAt - b.startedAt || (a.lifetime < b.lifetime ? -1 : 1));
+    for (const one of begun) this.#add(one, until);
+  }
+
+  #add(series: Series, until: number): void {
     // Late blocks of a lifetime that was already taken for over do not revive it.
-    if ((series.time.at(-1) as number) <= (this.#retired.get(series.lifetime) ?? Number.NEGATIVE_INFINITY)) return;
-    const lifetime = this.lifetimeOf(series);
+    const retired = this.#retired.get(series.lifetime);
+    if (retired !== undefined && !((series.time[firstAfter(series.time, retired)] as number) < until)) return;
+    const lifetime = this.#lifetimeOf(series);
     lifetime.addSeries(series, until);
     this.lastTime = Math.max(this.lastTime, lifetime.lastTime);
   }

@@ -18,7 +18,7 @@ function watch(level: (minute: number) => number, days: number, more: Record<str
   });
   let leakedAt: number | undefined;
   for (let minute = 5; minute <= count; minute += 5) {
-    history.addSeries(series, START + minute * MINUTE);
+    history.addAll([series], START + minute * MINUTE);
     history.advance(START + minute * MINUTE);
     if (leakedAt === undefined && history.hasLeak()) leakedAt = minute;
   }
@@ -90,7 +90,7 @@ describe('a lifetime', () => {
         });
         const series = { ...base, time: Float64Array.from(times, (minute) => START + minute * MINUTE) };
         for (const minute of times) {
-          history.addSeries(series, START + (minute + 1) * MINUTE);
+          history.addAll([series], START + (minute + 1) * MINUTE);
           history.advance(START + (minute + 1) * MINUTE);
           history.judge(START + (minute + 1) * MINUTE);
         }
