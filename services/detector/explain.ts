@@ -9,7 +9,8 @@ export interface Facts {
   readonly reason: string;
   /** Bytes per hour. */
   readonly slope: number;
-  readonly limitBytes: number;
+  /** What it runs into first; no bytes = no limit known. */
+  readonly end: { readonly name: string; readonly limitBytes: number };
   readonly left: number;
   readonly kind: GrowthKind;
 }
@@ -91,7 +92,7 @@ export function explain(facts: Facts): Explanation {
     case 'needs-confirmation':
       return { explanation: `grows ${speed} for ${watched}`, waitingFor: 'the next block to confirm it' };
     default: {
-      const share = `${String(Math.round(100 * growth.share))} % of the way to ${facts.limitBytes > 0 ? 'the limit' : 'twice its level'}`;
+      const share = `${String(Math.round(100 * growth.share))} % of the way to ${facts.end.limitBytes > 0 ? 'the limit' : 'twice its level'}`;
       return {
         explanation: `grows ${speed} for ${watched}, ${share}; it may still be a cache filling`,
         waitingFor: `growth over ${String(Math.round(100 * growth.neededShare))} % of the way`,
@@ -103,8 +104,8 @@ export function explain(facts: Facts): Explanation {
 function leakSentence(facts: Facts, speed: string, watched: string): string {
   const where = WHERE[facts.kind];
   const end =
-    facts.limitBytes > 0 && facts.slope > 0
-      ? `, reaches its limit of ${bytes(facts.limitBytes)} in ${duration((Math.max(0, facts.left) / facts.slope) * 3_600_000)}`
+    facts.end.limitBytes > 0 && facts.slope > 0
+      ? `, reaches its ${facts.end.name} of ${bytes(facts.end.limitBytes)} in ${duration((Math.max(0, facts.left) / facts.slope) * 3_600_000)}`
       : '';
   return `keeps growing ${speed}${where === '' ? '' : ` ${where}`} for ${watched}, now ${bytes(facts.lifetime.lastLevel)}${end}`;
 }

@@ -22,6 +22,8 @@ export interface Surroundings {
   readonly teeth: boolean;
   /** Bytes the level may grow to; 0 = unknown. */
   readonly limitBytes: number;
+  /** Bytes the heap may grow to; 0 = unknown. */
+  readonly heapLimitBytes: number;
   /** Resident bytes that the judged signal leaves out (file pages), added to the level when held against the limit. */
   readonly besideBytes: number;
 }
@@ -71,6 +73,8 @@ export interface Growth {
 }
 
 const BOUNDED_ADVANTAGE = 2;
+/** Share of its limit above which a heap that was just collected is in trouble whatever it holds. */
+const FULL_HEAP = 0.85;
 
 /** `explaining` asks every gate in the order people want reasons; otherwise the cheap gates come first and may end it. */
 export function judgeWindow(
@@ -145,6 +149,7 @@ export function judgeWindow(
   if (significance < policy.minSignificance) return fail('not-significant');
   if (!explaining && share < neededShare) return fail('needs-patience');
   if (garbage === 'known' && share < neededShare) return fail('awaits-collection');
+  if (garbage !== 'none' && heapIsBounded(level, last, ceiling, around.heapLimitBytes)) return fail('awaits-collection');
   if (stillGrowing(floor, from, to) < 0.45) return fail('flattening');
   if (isLevelShift(level, from, to, trend.slope)) return fail('level-shift');
   const bounded = boundedShape(level, from, around, trend.effectiveSize, left + last);
@@ -221,6 +226,12 @@ function garbageOf({ time, heapUsed, heapHigh, heapLive }: Resolution, from: num
   const live = rise(heapLive, from, to);
   if (Number.isNaN(live)) return 'possible';
   return live < 0.3 * growth ? 'known' : 'none';
+}
+
+/** A heap that is far from full, and cannot take the process to its limit when it is. */
+function heapIsBounded({ heapUsed }: Resolution, last: number, ceiling: number, heapLimitBytes: number): boolean {
+  const used = heapUsed.at(-1) as number;
+  return heapLimitBytes > 0 && used < FULL_HEAP * heapLimitBytes && last - used + heapLimitBytes < ceiling;
 }
 
 /** Between the medians of the first and last quarter; NaN where it is not known. */

@@ -195,6 +195,7 @@ export class Lifetime {
       recurringGrowth: this.past.recurringGrowth,
       teeth: !this.#tellsHeap && this.#teeth.seen,
       limitBytes: heapOnly && this.heapLimitBytes > 0 ? this.heapLimitBytes : this.limitBytes,
+      heapLimitBytes: this.heapLimitBytes,
       besideBytes: this.signal === 'anon' && this.rssBytes > this.lastLevel ? this.rssBytes - this.lastLevel : 0,
     };
   }

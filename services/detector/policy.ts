@@ -74,8 +74,8 @@ export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Poli
     patienceSettled: 0.06 * patience,
     // A demonstration has minutes only: it takes more on trust.
     patienceUnsettled: Math.min(0.6, (profile === 'minutes' ? 0.28 : 0.37) * patience),
-    patienceGarbage: Math.min(0.85, (profile === 'minutes' ? 0.28 : 0.85) * patience),
-    patienceCollection: 0.92,
+    patienceGarbage: Math.min(0.85, (profile === 'minutes' ? 0.28 : 0.8) * patience),
+    patienceCollection: 0.88,
     minSignificance: 4.5,
     minGrowthShare: 0.03,
     minGrowthBytes: 1_000_000,

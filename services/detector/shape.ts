@@ -13,6 +13,8 @@ export interface Shape {
 }
 
 const SPAN_SHARES = [0.05, 0.1, 0.18, 0.3, 0.5, 0.8, 1.3, 2];
+/** Time constants of a logarithm in shares of its age: it may have bent long ago. */
+const AGE_SHARES = [0.004, 0.01, 0.025, 0.05, 0.09, 0.15, 0.25, 0.4, 0.65, 1];
 
 const LINE: Shape = { kind: 'line', advantage: 0, ceiling: Number.POSITIVE_INFINITY };
 
@@ -125,7 +127,9 @@ export function shapeOf(
     const start = time[from] as number;
     const saturating = leastSquares(time, value, from, to, (t) => 1 - Math.exp(-(t - start) / tau));
     consider('saturating', saturating, saturating.offset + saturating.factor);
-    const tauLog = share * 0.5 * age;
+  }
+  for (const share of AGE_SHARES) {
+    const tauLog = share * age;
     const logarithmic = leastSquares(time, value, from, to, (t) => Math.log1p((t - origin) / tauLog));
     consider('logarithmic', logarithmic, logarithmic.offset + logarithmic.factor * Math.log1p((2 * age) / tauLog));
   }

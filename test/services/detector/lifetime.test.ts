@@ -48,6 +48,31 @@ describe('a lifetime', () => {
     expect(pooled?.verdict).not.toBe('leak');
   });
 
+  it('does not fear a heap whose own limit keeps the process below its limit', () => {
+    const heap = (minute: number) => 100 + 0.12 * Math.max(0, minute - 1440);
+    const told = (heapLimit: number) =>
+      watch((minute) => 200 + heap(minute) + noise(minute), 3, {
+        heapUsedMin: (minute) => heap(minute) * MB,
+        heapLimitLast: () => heapLimit * MB,
+      });
+    expect(told(720)).toMatchObject({ leakedAt: undefined, pooled: { reason: 'awaits-collection' } });
+    expect(told(3000).leakedAt).toBeDefined();
+  });
+
+  it('tells when the heap is full, where that comes before the limit', () => {
+    const heap = (minute: number) => 100 + 0.1 * Math.max(0, minute - 2000);
+    const { pooled } = watch((minute) => 200 + heap(minute) + noise(minute), 3, {
+      heapUsedMin: (minute) => heap(minute) * MB,
+      heapLiveLast: (minute) => heap(minute) * MB,
+      heapLimitLast: () => 400 * MB,
+    });
+    const hours = ((pooled?.exhaustsAt ?? Number.NaN) - START) / 3_600_000;
+    expect(pooled?.verdict).toBe('leak');
+    expect(hours).toBeGreaterThan(80);
+    expect(hours).toBeLessThan(87);
+    expect(pooled?.explanation).toContain('heap limit');
+  });
+
   it('waits for a full collection when only garbage grows', () => {
     const heap = (minute: number) => 100 + 0.08 * Math.max(0, minute - 1440);
     const { leakedAt, pooled } = watch((minute) => 200 + heap(minute) + noise(minute), 3, {
