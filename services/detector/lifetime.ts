@@ -1,5 +1,6 @@
 /** One process lifetime as the detector knows it: constant memory, fed with blocks in order, judged at any moment. */
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
+import { AgeProfile } from './age-profile.ts';
 import { judgeWindow, type Calm, type Growth, type Surroundings } from './growth.ts';
 import type { Policy } from './policy.ts';
 import { Resolution, type Reading } from './resolution.ts';
@@ -43,6 +44,7 @@ export interface Lesson extends Past {
 export class Lifetime {
   readonly identity: SeriesIdentity;
   readonly resolutions: readonly Resolution[];
+  readonly profile: AgeProfile;
   signal: MemorySignal | undefined;
   lastTime = Number.NEGATIVE_INFINITY;
   firstTime = Number.NaN;
@@ -73,6 +75,7 @@ export class Lifetime {
   constructor(identity: SeriesIdentity, policy: Policy) {
     this.identity = identity;
     this.#policy = policy;
+    this.profile = new AgeProfile(policy.warmUpMs);
     this.resolutions = policy.levelMs.map((width) => new Resolution(width));
     this.#hits = new Uint16Array(policy.levelMs.length * WINDOWS.length);
   }
@@ -118,7 +121,9 @@ export class Lifetime {
     this.samples += blocks;
     if (values.rss > 0) this.rssBytes = values.rss;
     if (memory > 0) {
-      this.#teeth.add(memory);
+      this.profile.add(time - Math.min(this.identity.startedAt, this.firstTime), memory);
+      // The floors of hours have no teeth.
+      if (blocks === 1) this.#teeth.add(memory);
       this.lastLevel = memory;
     }
     this.#tellsHeap ||= values.heapUsed > 0 || values.heapLive > 0;

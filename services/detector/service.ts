@@ -2,6 +2,7 @@
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import { serviceKey } from './incidents.ts';
+import { compareVersions, type Aged } from './canary.ts';
 import { firstAfter, Lifetime, type Lesson, type Past } from './lifetime.ts';
 import type { Policy } from './policy.ts';
 import { recurringFrom } from './recurrence.ts';
@@ -11,8 +12,9 @@ import { poolJudgements } from './pool.ts';
 /** Ended lifetimes remembered per service. */
 const REMEMBERED = 64;
 
-interface EndedLifetime extends Lesson {
+interface EndedLifetime extends Lesson, Aged {
   readonly replica: string;
+  readonly version: string;
 }
 
 /** `web-3-2` is the second life of `web-3`: a trailing number is the life, by habit of history files. Pods keep their whole name. */
@@ -103,7 +105,17 @@ export class ServiceHistory {
       list.push(judgement);
       versions.set(judgement.version, list);
     }
-    return { instances, pooled: [...versions.values()].map(poolJudgements) };
+    return { instances, pooled: [...versions.values()].map((judgements) => this.#compared(poolJudgements(judgements))) };
+  }
+
+  /** Against the last version before it, at the age of the instance that leads. */
+  #compared(pooled: Judgement): Judgement {
+    const lead = [...this.lifetimes.values()].find(
+      ({ identity }) => identity.version === pooled.version && identity.instance === pooled.instances[0],
+    );
+    if (lead === undefined) return pooled;
+    const others = [...this.#ended, ...[...this.lifetimes.values()].map(agedOf)].sort((a, b) => a.startedAt - b.startedAt);
+    return compareVersions(pooled, agedOf(lead), others);
   }
 
   hasLeak(): boolean {
@@ -155,5 +167,9 @@ export class ServiceHistory {
 }
 
 function lessonOf(lifetime: Lifetime): EndedLifetime {
-  return { ...lifetime.lesson(), replica: replicaOf(lifetime.identity.instance) };
+  return { ...lifetime.lesson(), ...agedOf(lifetime), replica: replicaOf(lifetime.identity.instance) };
+}
+
+function agedOf({ identity, profile, firstTime }: Lifetime): Aged {
+  return { version: identity.version, startedAt: Math.min(identity.startedAt, firstTime), profile };
 }
