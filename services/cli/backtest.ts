@@ -2,11 +2,11 @@
 import { writeFileSync } from 'node:fs';
 import Table from 'cli-table3';
 import ms, { type StringValue } from 'ms';
+import { bytesText } from '../../shared/bytes-text.ts';
 import type { Config } from '../../shared/config.ts';
 import { LeaklineError } from '../../shared/errors.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import { runBacktest, type BacktestResult, type Finding } from '../detector/backtest.ts';
-import { bytes } from '../detector/explain.ts';
 import { policyFor } from '../detector/policy.ts';
 
 interface BacktestFlags {
@@ -67,7 +67,7 @@ function row(finding: Finding): string[] {
   return [
     finding.service,
     minute(finding.detectedAt),
-    `${bytes(finding.slopeBytesPerHour)}/h`,
+    `${bytesText(finding.slopeBytesPerHour)}/h`,
     finding.exhaustsAt === null ? 'no limit known' : minute(finding.exhaustsAt),
     finding.kind,
     `${Math.round(finding.confidence * 100)} %`,

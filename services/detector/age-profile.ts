@@ -34,8 +34,8 @@ export class AgeProfile {
     return Math.floor(PER_DOUBLING * Math.log2(ageMs / this.#unitMs));
   }
 
-  /** Middle of the ages that share an index. */
+  /** The youngest of the ages that share an index: growth has its lowest level there. */
   #ageAt(index: number): number {
-    return this.#unitMs * 2 ** ((index + 0.5) / PER_DOUBLING);
+    return this.#unitMs * 2 ** (index / PER_DOUBLING);
   }
 }

@@ -1,7 +1,8 @@
 /** A version against the last one before it, at equal age: what a growth is that the other did not have. */
-import { bytes } from './explain.ts';
+
 import type { AgeProfile } from './age-profile.ts';
 import type { Judgement } from '../../shared/judgement.ts';
+import { bytesText } from '../../shared/bytes-text.ts';
 import { medianOf } from './trend.ts';
 
 const HOUR = 3_600_000;
@@ -26,7 +27,7 @@ export function compareVersions(judgement: Judgement, own: Aged, others: readonl
   const more = now - medianOf(alike.filter((slope) => !Number.isNaN(slope)));
   const told =
     more > MIN_SHARE * now
-      ? `${version} grows ${bytes(more * HOUR)}/h more than ${before.version} at the same age`
+      ? `${version} grows ${bytesText(more * HOUR)}/h more than ${before.version} at the same age`
       : `${before.version} grew alike at the same age`;
   return { ...judgement, explanation: `${judgement.explanation}; ${told}` };
 }
