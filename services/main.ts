@@ -190,18 +190,23 @@ program
 
 program
   .command('backtest')
-  .description('judge history files: what would have been found, and when')
-  .argument('<files...>', 'CSV or NDJSON, also .gz')
+  .description('judge history: what would have been found, and when, beside what two rules in use would have said')
+  .argument('<files...>', 'CSV or NDJSON, also .gz, or folders of them')
+  .option('--map <column=name>', 'a column under another name in the files, such as rss=container_memory_rss; may be repeated', collect, [])
   .option('--step <duration>', 'time between evaluations', '5m')
   .option('--out <file>', 'write findings as NDJSON')
   .addOption(new Option('--alerts <how>', 'how soon to tell').choices(['few', 'normal', 'early']))
   .option('--json', 'print findings as NDJSON')
-  .action(async (files: string[], options: { step: string; out?: string; alerts?: string; json?: boolean }) => {
+  .action(async (files: string[], options: { step: string; out?: string; alerts?: string; json?: boolean; map: string[] }) => {
     const { runBacktestCommand } = await import('./cli/backtest.ts');
     const { configFrom } = await import('./cli/context.ts');
     const config = configFrom(globals(), { 'detector.alerts': options.alerts }, env);
-    await runBacktestCommand(config, { files, step: options.step, out: options.out, json: options.json === true });
+    await runBacktestCommand(config, { files, step: options.step, out: options.out, json: options.json === true, map: options.map });
   });
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
 
 const configCommand = program.command('config').description('check, print or explain the configuration');
 configCommand

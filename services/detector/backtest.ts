@@ -2,10 +2,13 @@
 import { LeaklineError } from '../../shared/errors.ts';
 import { applyEvent, type Incident, type IncidentEvent } from '../../shared/incident.ts';
 import type { GrowthKind, Judgement } from '../../shared/judgement.ts';
-import { readHistory, type HistoryCounts, type HistoryProgress } from './history-file.ts';
+import { BacktestService, type Repeats, type ServiceAccount } from './backtest-service.ts';
+import type { HistoryCounts } from './history-file.ts';
 import type { HistoryRow } from './history-row.ts';
-import { sortedRows } from './history-sort.ts';
+import { fileRows, type HistoryProgress, type RowSource } from './history-source.ts';
+import { RowSorter } from './history-sort.ts';
 import { reconcile, serviceKey, type LastLeak } from './incidents.ts';
+import type { RawReading } from './lifetime.ts';
 import type { Policy } from './policy.ts';
 import { ServiceHistory } from './service.ts';
 
@@ -26,14 +29,16 @@ export interface Finding {
 }
 
 export interface BacktestOptions {
-  readonly files: readonly string[];
   readonly stepMs: number;
   readonly policy: Policy;
+  /** Keep curves for a report. */
+  readonly withCurves?: boolean;
   readonly onProgress?: (progress: HistoryProgress) => void;
 }
 
-export interface BacktestResult extends HistoryCounts {
+export interface BacktestResult extends HistoryCounts, Repeats {
   readonly findings: readonly Finding[];
+  readonly services: readonly ServiceAccount[];
   /** What was thought of each service at the end of its history. */
   readonly judgements: readonly Judgement[];
 }
@@ -41,15 +46,17 @@ export interface BacktestResult extends HistoryCounts {
 /** While an incident is open it is looked at every so many steps: only its end matters then. */
 const OPEN_STRIDE = 6;
 
-/** A row of a lifetime that is older than this many base blocks than its service's clock makes the file unsorted. */
-const DISORDER_BLOCKS = 5;
+/** Rows between two words of progress while sorted rows are judged. */
+const PROGRESS_ROWS = 1 << 14;
 
+/** A row that comes after it was due: what was judged without it may be wrong. */
 class Unsorted extends Error {}
 
 /** One service on its own clock, so that files sorted by time and files sorted by service both stream. */
 export class ServiceWalk {
   readonly history: ServiceHistory;
   readonly opened: Judgement[] = [];
+  readonly resolvedAt: number[] = [];
   readonly #policy: Policy;
   readonly #stepMs: number;
   readonly #incidents = new Map<string, Incident>();
@@ -57,6 +64,18 @@ export class ServiceWalk {
   #next = Number.NaN;
   #steps = 0;
   #active = false;
+  /** Reused for every row. */
+  readonly #reading: RawReading = {
+    anon: Number.NaN,
+    rss: Number.NaN,
+    workingSet: Number.NaN,
+    swap: Number.NaN,
+    heapUsed: Number.NaN,
+    heapLive: Number.NaN,
+    heapCommitted: Number.NaN,
+    requests: Number.NaN,
+    requestRate: Number.NaN,
+  };
 
   constructor(service: string, environment: string, policy: Policy, stepMs: number) {
     this.history = new ServiceHistory(service, environment, policy);
@@ -66,23 +85,26 @@ export class ServiceWalk {
 
   add(row: HistoryRow): void {
     if (Number.isNaN(this.#next)) this.#next = Math.ceil(row.time / this.#stepMs) * this.#stepMs;
-    while (this.#next <= row.time) this.#step();
-    if (row.time < this.history.lastTime - DISORDER_BLOCKS * this.#policy.baseBlockMs) throw new Unsorted();
+    while (this.#next <= row.time) {
+      this.#step();
+      this.#skipSilence(row.time);
+    }
     const lifetime = this.history.lifetimes.get(row.instance) ?? this.history.lifetimeOf(identityOf(row));
-    if (row.time <= lifetime.lastTime) return;
+    if (row.time < lifetime.lastTime || row.time < this.#next - this.#stepMs) throw new Unsorted();
+    if (row.time === lifetime.lastTime) return;
     if (row.limit >= 0) lifetime.limitBytes = row.limit;
     if (row.heap_limit >= 0) lifetime.heapLimitBytes = row.heap_limit;
-    lifetime.add(row.time, {
-      anon: row.anon,
-      rss: row.rss,
-      workingSet: row.working_set,
-      swap: row.swap,
-      heapUsed: row.heap_used,
-      heapLive: row.heap_live,
-      heapCommitted: row.heap_committed,
-      requests: row.requests,
-      requestRate: row.requests_per_second,
-    });
+    const reading = this.#reading;
+    reading.anon = row.anon;
+    reading.rss = row.rss;
+    reading.workingSet = row.working_set;
+    reading.swap = row.swap;
+    reading.heapUsed = row.heap_used;
+    reading.heapLive = row.heap_live;
+    reading.heapCommitted = row.heap_committed;
+    reading.requests = row.requests;
+    reading.requestRate = row.requests_per_second;
+    lifetime.add(row.time, reading);
     this.history.lastTime = Math.max(this.history.lastTime, row.time);
   }
 
@@ -90,6 +112,14 @@ export class ServiceWalk {
     if (Number.isNaN(this.#next)) return [];
     while (this.#next <= this.history.lastTime + this.#stepMs) this.#step();
     return this.history.judge(this.#next - this.#stepMs).pooled;
+  }
+
+  /** Nothing runs and nothing is open: no step before the next row can say anything. */
+  #skipSilence(until: number): void {
+    if (this.history.lifetimes.size > 0 || this.#active) return;
+    const skipped = Math.max(0, Math.ceil((until - this.#next) / this.#stepMs) - 1);
+    this.#next += skipped * this.#stepMs;
+    this.#steps += skipped;
   }
 
   #step(): void {
@@ -107,6 +137,7 @@ export class ServiceWalk {
     if (next !== undefined) this.#incidents.set(event.incident, next);
     this.#active = next?.state === 'open';
     if (event.type === 'opened') this.opened.push(event.judgement);
+    if (event.type === 'resolved') this.resolvedAt.push(event.at);
   }
 }
 
@@ -122,40 +153,84 @@ function identityOf(row: HistoryRow) {
   } as const;
 }
 
-export async function runBacktest(options: BacktestOptions): Promise<BacktestResult> {
+export function runBacktest(options: BacktestOptions & { readonly files: readonly string[] }): Promise<BacktestResult> {
+  return backtestRows(fileRows(options.files), options);
+}
+
+/** Walks the rows as they come; where they are not in order of time, sorts them and walks again. */
+export async function backtestRows(source: RowSource, options: BacktestOptions): Promise<BacktestResult> {
   if (!(options.stepMs > 0)) {
     throw new LeaklineError('LKL_ERR_USAGE', `step ${String(options.stepMs)} ms must be longer than 0, such as 5m`);
   }
+  const straight = new Walks(options);
   try {
-    return await walk(options, (onRow, counts) => eachFile(options, onRow, counts));
+    const counts = newCounts();
+    await source.read((row) => straight.add(row), counts, options.onProgress);
+    return straight.end(counts);
   } catch (error) {
     if (!(error instanceof Unsorted)) throw error;
-    return walk(options, (onRow, counts) => sortedRows(options.files, onRow, counts, options.onProgress));
+  }
+  return walkSorted(source, options);
+}
+
+async function walkSorted(source: RowSource, options: BacktestOptions): Promise<BacktestResult> {
+  source.checkRepeatable();
+  const sorter = new RowSorter();
+  const walks = new Walks(options);
+  try {
+    const counts = newCounts();
+    const { onProgress } = options;
+    await source.read(
+      (row) => sorter.add(row),
+      counts,
+      (progress) => onProgress?.({ ...progress, stage: 'sorting' }),
+    );
+    let rows = 0;
+    sorter.replay((row) => {
+      walks.add(row);
+      rows += 1;
+      if (rows % PROGRESS_ROWS === 0) onProgress?.({ stage: 'judging', rows, share: rows / counts.rows });
+    });
+    return walks.end(counts);
+  } finally {
+    sorter.close();
   }
 }
 
-async function eachFile(options: BacktestOptions, onRow: (row: HistoryRow) => void, counts: HistoryCounts): Promise<void> {
-  for (const file of options.files) await readHistory(file, onRow, counts, options.onProgress);
-}
+const newCounts = (): HistoryCounts => ({ rows: 0, skipped: 0, firstSkipped: '' });
 
-type RowSource = (onRow: (row: HistoryRow) => void, counts: HistoryCounts) => Promise<void>;
+class Walks {
+  readonly #services = new Map<string, BacktestService>();
+  readonly #repeats: Repeats = { repeated: 0, conflicting: 0, firstConflict: '' };
+  readonly #options: BacktestOptions;
 
-async function walk({ policy, stepMs }: BacktestOptions, source: RowSource): Promise<BacktestResult> {
-  const walks = new Map<string, ServiceWalk>();
-  const counts: HistoryCounts = { rows: 0, skipped: 0, firstSkipped: '' };
-  await source((row) => {
+  constructor(options: BacktestOptions) {
+    this.#options = options;
+  }
+
+  add(row: HistoryRow): void {
     const key = row.environment === '' ? row.service : serviceKey(row.service, row.environment);
-    let service = walks.get(key);
+    let service = this.#services.get(key);
     if (service === undefined) {
-      service = new ServiceWalk(row.service, row.environment, policy, stepMs);
-      walks.set(key, service);
+      const { policy, stepMs, withCurves = false } = this.#options;
+      service = new BacktestService(new ServiceWalk(row.service, row.environment, policy, stepMs), this.#repeats, withCurves);
+      this.#services.set(key, service);
     }
     service.add(row);
-  }, counts);
-  const judgements = [...walks.values()].flatMap((service) => service.end());
-  const findings = [...walks.values()].flatMap(({ opened }) => opened.map(findingOf));
-  findings.sort((a, b) => (a.detectedAt < b.detectedAt ? -1 : a.detectedAt > b.detectedAt ? 1 : a.service < b.service ? -1 : 1));
-  return { ...counts, findings, judgements };
+  }
+
+  end(counts: HistoryCounts): BacktestResult {
+    const ended = [...this.#services.values()].map((service) => service.end());
+    const findings = ended.flatMap(({ account }) => account.opened.map(findingOf));
+    findings.sort((a, b) => (a.detectedAt < b.detectedAt ? -1 : a.detectedAt > b.detectedAt ? 1 : a.service < b.service ? -1 : 1));
+    return {
+      ...counts,
+      ...this.#repeats,
+      findings,
+      judgements: ended.flatMap(({ judgements }) => judgements),
+      services: ended.map(({ account }) => account),
+    };
+  }
 }
 
 function findingOf(judgement: Judgement): Finding {
