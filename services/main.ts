@@ -195,14 +195,24 @@ program
   .option('--map <column=name>', 'a column under another name in the files, such as rss=container_memory_rss; may be repeated', collect, [])
   .option('--step <duration>', 'time between evaluations', '5m')
   .option('--out <file>', 'write findings as NDJSON')
+  .option('--report <file>', 'draw the curves with what was found: .html or .png')
   .addOption(new Option('--alerts <how>', 'how soon to tell').choices(['few', 'normal', 'early']))
   .option('--json', 'print findings as NDJSON')
-  .action(async (files: string[], options: { step: string; out?: string; alerts?: string; json?: boolean; map: string[] }) => {
-    const { runBacktestCommand } = await import('./cli/backtest.ts');
-    const { configFrom } = await import('./cli/context.ts');
-    const config = configFrom(globals(), { 'detector.alerts': options.alerts }, env);
-    await runBacktestCommand(config, { files, step: options.step, out: options.out, json: options.json === true, map: options.map });
-  });
+  .action(
+    async (files: string[], options: { step: string; out?: string; report?: string; alerts?: string; json?: boolean; map: string[] }) => {
+      const { runBacktestCommand } = await import('./cli/backtest.ts');
+      const { configFrom } = await import('./cli/context.ts');
+      const config = configFrom(globals(), { 'detector.alerts': options.alerts }, env);
+      await runBacktestCommand(config, {
+        files,
+        step: options.step,
+        out: options.out,
+        report: options.report,
+        json: options.json === true,
+        map: options.map,
+      });
+    },
+  );
 
 function collect(value: string, before: string[]): string[] {
   return [...before, value];

@@ -7,6 +7,9 @@ import { backtestRows, type BacktestResult } from '../detector/backtest.ts';
 import { rowColumnOf, type ColumnMap, type RowColumn } from '../detector/history-row.ts';
 import { fileRows } from '../detector/history-source.ts';
 import { policyFor } from '../detector/policy.ts';
+import { reportHtml } from '../detector/report-html.ts';
+import { reportPicture } from '../detector/report-picture.ts';
+import { renderPng } from '../notifier/chart-png.ts';
 import { createProgress } from './backtest-progress.ts';
 import { backtestTable } from './backtest-table.ts';
 
@@ -15,6 +18,8 @@ interface BacktestFlags {
   readonly step: string;
   readonly out: string | undefined;
   readonly json: boolean;
+  /** .html or .png. */
+  readonly report: string | undefined;
   /** OURS=THEIRS. */
   readonly map: readonly string[];
 }
@@ -23,17 +28,22 @@ export async function runBacktestCommand(config: Config, flags: BacktestFlags): 
   const stepMs = ms(flags.step as StringValue);
   if (!Number.isFinite(stepMs) || stepMs <= 0)
     throw new LeaklineError('LKL_ERR_USAGE', `--step ${flags.step}: must be a duration such as 5m`);
+  if (flags.report !== undefined && !/\.(html?|png)$/i.test(flags.report))
+    throw new LeaklineError('LKL_ERR_USAGE', `--report ${flags.report}: must end in .html or .png`);
   const startedAt = performance.now();
   const source = fileRows(flags.files, columnMap(flags.map));
   const progress = createProgress(process.stderr, () => performance.now());
   const result = await backtestRows(source, {
     stepMs,
     policy: policyFor(config.profile, config.detector.alerts),
+    withCurves: flags.report !== undefined,
     onProgress: (state) => progress.show(state),
   }).finally(() => progress.clear());
 
   const lines = result.findings.map((finding) => `${JSON.stringify(finding)}\n`).join('');
   if (flags.out !== undefined) writeFileSync(flags.out, lines);
+  if (flags.report !== undefined)
+    writeFileSync(flags.report, /png$/i.test(flags.report) ? await renderPng(reportPicture(result)) : reportHtml(result));
   if (flags.json || (flags.out === undefined && !process.stdout.isTTY)) process.stdout.write(lines);
   else process.stdout.write(backtestTable(result, (performance.now() - startedAt) / 1000));
   process.stderr.write(leftOut(result));
