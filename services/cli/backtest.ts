@@ -1,37 +1,31 @@
 /** `leakline backtest`: what would have been found in a history, and when, beside what the rules in use would have said. */
 import { writeFileSync } from 'node:fs';
-import ms, { type StringValue } from 'ms';
+import { systemClock } from '../../shared/clock.ts';
 import type { Config } from '../../shared/config.ts';
 import { LeaklineError } from '../../shared/errors.ts';
 import { backtestRows, type BacktestResult } from '../detector/backtest.ts';
-import { rowColumnOf, type ColumnMap, type RowColumn } from '../detector/history-row.ts';
-import { fileRows } from '../detector/history-source.ts';
 import { policyFor } from '../detector/policy.ts';
 import { reportHtml } from '../detector/report-html.ts';
 import { reportPicture } from '../detector/report-picture.ts';
 import { renderPng } from '../notifier/chart-png.ts';
+import { durationOf, sourceOf, type SourceFlags } from './backtest-source.ts';
 import { createProgress } from './backtest-progress.ts';
 import { backtestTable } from './backtest-table.ts';
 
-interface BacktestFlags {
-  readonly files: readonly string[];
+export interface BacktestFlags extends SourceFlags {
   readonly step: string;
-  readonly out: string | undefined;
-  readonly json: boolean;
+  readonly out?: string;
+  readonly json?: boolean;
   /** .html or .png. */
-  readonly report: string | undefined;
-  /** OURS=THEIRS. */
-  readonly map: readonly string[];
+  readonly report?: string;
 }
 
-export async function runBacktestCommand(config: Config, flags: BacktestFlags): Promise<void> {
-  const stepMs = ms(flags.step as StringValue);
-  if (!Number.isFinite(stepMs) || stepMs <= 0)
-    throw new LeaklineError('LKL_ERR_USAGE', `--step ${flags.step}: must be a duration such as 5m`);
+export async function runBacktestCommand(config: Config, files: readonly string[], flags: BacktestFlags): Promise<void> {
+  const stepMs = durationOf('--step', flags.step);
   if (flags.report !== undefined && !/\.(html?|png)$/i.test(flags.report))
     throw new LeaklineError('LKL_ERR_USAGE', `--report ${flags.report}: must end in .html or .png`);
   const startedAt = performance.now();
-  const source = fileRows(flags.files, columnMap(flags.map));
+  const source = sourceOf(flags, files, config.backtest.prometheusToken, systemClock.now());
   const progress = createProgress(process.stderr, () => performance.now());
   const result = await backtestRows(source, {
     stepMs,
@@ -44,7 +38,7 @@ export async function runBacktestCommand(config: Config, flags: BacktestFlags): 
   if (flags.out !== undefined) writeFileSync(flags.out, lines);
   if (flags.report !== undefined)
     writeFileSync(flags.report, /png$/i.test(flags.report) ? await renderPng(reportPicture(result)) : reportHtml(result));
-  if (flags.json || (flags.out === undefined && !process.stdout.isTTY)) process.stdout.write(lines);
+  if (flags.json === true || (flags.out === undefined && !process.stdout.isTTY)) process.stdout.write(lines);
   else process.stdout.write(backtestTable(result, (performance.now() - startedAt) / 1000));
   process.stderr.write(leftOut(result));
 }
@@ -63,17 +57,4 @@ function leftOut(result: BacktestResult): string {
   const blind = result.services.reduce((sum, { rowsWithoutMemory }) => sum + rowsWithoutMemory, 0);
   if (blind > 0) lines.push(`${blind} rows have no memory reading`);
   return lines.map((line) => `${line}\n`).join('');
-}
-
-function columnMap(flags: readonly string[]): ColumnMap {
-  const map = new Map<string, RowColumn>();
-  for (const flag of flags) {
-    const [ours = '', ...theirs] = flag.split('=');
-    const column = rowColumnOf(ours);
-    const name = theirs.join('=').trim().toLowerCase();
-    if (column === undefined || name === '')
-      throw new LeaklineError('LKL_ERR_USAGE', `--map ${flag}: must be COLUMN=NAME IN THE FILE, such as rss=container_memory_rss`);
-    map.set(name, column);
-  }
-  return map;
 }
