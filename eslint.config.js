@@ -13,6 +13,7 @@ export default tseslint.config(
       '.cache/',
       '**/*.cjs',
       'test/fleet/**/*.mjs',
+      'test/eval/programs/**/*.mjs',
     ],
   },
   js.configs.recommended,

@@ -123,6 +123,17 @@ export function applyEvent(incident: Incident | undefined, event: IncidentEvent)
   };
 }
 
+/** A silence ends by itself: no event says so, the time does. */
+export function stateAt({ state, silencedUntil }: Incident, at: number): IncidentState {
+  return state === 'silenced' && silencedUntil !== null && silencedUntil <= at ? 'open' : state;
+}
+
+/** The incident as it stands at a moment. */
+export function incidentAt(incident: Incident, at: number): Incident {
+  const state = stateAt(incident, at);
+  return state === incident.state ? incident : { ...incident, state, silencedUntil: null };
+}
+
 /** Folds events, in any order and with duplicates, into the incidents they describe. */
 export function foldEvents(events: Iterable<IncidentEvent>): Map<string, Incident> {
   const unique = new Map<string, IncidentEvent>();

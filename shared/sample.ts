@@ -71,6 +71,29 @@ export interface ProcessIdentity {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** The columns of a batch's processes, in the order they stand on the bus. */
+export const PROCESS_FIELDS = [
+  'lifetime',
+  'service',
+  'environment',
+  'version',
+  'host',
+  'instance',
+  'pid',
+  'process_started_at',
+  'runtime',
+  'labels',
+] as const satisfies (keyof ProcessIdentity)[];
+
+export type ProcessColumns = { -readonly [Field in keyof ProcessIdentity]: ProcessIdentity[Field][] };
+
+export const emptyProcesses = (): ProcessColumns =>
+  Object.fromEntries(PROCESS_FIELDS.map((field) => [field, []])) as unknown as ProcessColumns;
+
+export function appendProcess(columns: ProcessColumns, identity: ProcessIdentity): void {
+  for (const field of PROCESS_FIELDS) (columns[field] as unknown[]).push(identity[field]);
+}
+
 type Columns<Row> = { readonly [Field in keyof Row]: readonly Row[Field][] };
 
 /**

@@ -33,6 +33,8 @@ export const BLOCK_COLUMNS = [
   'requestRateMean',
   /** Samples the block was made of. */
   'sampleCount',
+  /** Time of the last of them, milliseconds UTC. */
+  'timeLast',
 ] as const;
 
 export type BlockColumn = (typeof BLOCK_COLUMNS)[number];

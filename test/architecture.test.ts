@@ -184,19 +184,38 @@ describe('the documents', () => {
     expect(METRIC_NAMES.filter((name) => !text.includes(`| ${name} |`))).toEqual([]);
   });
 
+  const pages = [
+    'README.md',
+    'ARCHITECTURE.md',
+    'CONTRIBUTING.md',
+    ...readdirSync(join(ROOT, 'docs'))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`),
+  ];
+  const isThere = (path: string) => statSync(join(ROOT, path), { throwIfNoEntry: false }) !== undefined;
+
+  it('every page of docs/ can be reached from README', () => {
+    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+    expect(pages.filter((page) => page.startsWith('docs/') && !readme.includes(`(${page})`))).toEqual([]);
+  });
+
+  it('a test or source a page names exists', () => {
+    const named = pages.flatMap((page) =>
+      [
+        ...readFileSync(join(ROOT, page), 'utf8').matchAll(
+          /\b((?:test|services|shared|infra|probes)\/[\w./-]+\.(?:ts|mjs|cjs|py|sh|sql|service))\b/g,
+        ),
+      ].map(([, path = '']) => ({ page, path })),
+    );
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter(({ path }) => !isThere(path))).toEqual([]);
+  });
+
   it('a relative link leads somewhere', () => {
-    const pages = [
-      'README.md',
-      'ARCHITECTURE.md',
-      'CONTRIBUTING.md',
-      ...readdirSync(join(ROOT, 'docs'))
-        .filter((name) => name.endsWith('.md'))
-        .map((name) => `docs/${name}`),
-    ];
     const broken = pages.flatMap((page) =>
       [...readFileSync(join(ROOT, page), 'utf8').matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)]
         .map(([, target = '']) => join(dirname(page), target))
-        .filter((target) => statSync(join(ROOT, target), { throwIfNoEntry: false }) === undefined)
+        .filter((target) => !isThere(target))
         .map((target) => `${page} → ${target}`),
     );
     expect(broken).toEqual([]);

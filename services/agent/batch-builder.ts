@@ -1,25 +1,16 @@
 /** Collects samples by column, ready to be a Batch: no object per sample, unknown values are NaN until encoding writes null. */
-import { METRIC_NAMES, type Batch, type ExitReason, type MetricName, type ProcessIdentity } from '../../shared/sample.ts';
-
-type ProcessColumns = { -readonly [Field in keyof ProcessIdentity]: ProcessIdentity[Field][] };
-
-const IDENTITY_FIELDS = [
-  'lifetime',
-  'service',
-  'environment',
-  'version',
-  'host',
-  'instance',
-  'pid',
-  'process_started_at',
-  'runtime',
-  'labels',
-] as const satisfies (keyof ProcessIdentity)[];
-
-const newProcesses = (): ProcessColumns => Object.fromEntries(IDENTITY_FIELDS.map((field) => [field, []])) as unknown as ProcessColumns;
+import {
+  appendProcess,
+  emptyProcesses,
+  METRIC_NAMES,
+  type Batch,
+  type ExitReason,
+  type MetricName,
+  type ProcessIdentity,
+} from '../../shared/sample.ts';
 
 export class BatchBuilder {
-  #processes = newProcesses();
+  #processes = emptyProcesses();
   /** Row of `processes` per identity object: an identity that changed is a new object and gets its own row. */
   #rows = new Map<ProcessIdentity, number>();
   #process: number[] = [];
@@ -73,7 +64,7 @@ export class BatchBuilder {
       samples: { process: this.#process, time: this.#time, ...columns },
       ...(this.#exits.time.length > 0 ? { exits: this.#exits } : {}),
     };
-    this.#processes = newProcesses();
+    this.#processes = emptyProcesses();
     this.#rows = new Map();
     this.#process = [];
     this.#time = [];
@@ -87,8 +78,7 @@ export class BatchBuilder {
     if (row === undefined) {
       row = this.#rows.size;
       this.#rows.set(identity, row);
-      const columns = this.#processes as Record<keyof ProcessIdentity, unknown[]>;
-      for (const field of IDENTITY_FIELDS) columns[field].push(identity[field]);
+      appendProcess(this.#processes, identity);
     }
     return row;
   }

@@ -29,15 +29,17 @@ async function call(target: ConsoleTarget, path: string, init: RequestInit = {})
   );
 }
 
-/** Runs one read-only statement and writes the answer as it comes. */
+/** Runs one read-only statement and writes the answer as it comes; that it was cut goes to stderr, where no program reads it as data. */
 export async function askSql(target: ConsoleTarget, query: string, format: string): Promise<void> {
   const response = await call(target, '/api/v1/sql', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ query, format }),
   });
-  if (response.body === null) return;
-  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) process.stdout.write(chunk);
+  for await (const chunk of (response.body ?? []) as unknown as AsyncIterable<Uint8Array>) process.stdout.write(chunk);
+  const cut = response.headers.get('x-leakline-cut-at-rows');
+  if (cut !== null)
+    process.stderr.write(`leakline: cut at ${cut} rows (store.sqlMaxRows), there may be more: narrow it with WHERE, or aggregate\n`);
 }
 
 interface StatusAnswer {

@@ -1,6 +1,7 @@
 /** What the demo tells: one line a program while it looks, and the findings once it is sure. Pure. */
+import { bytesText } from '../../shared/bytes-text.ts';
 import type { Judgement } from '../../shared/judgement.ts';
-import { bytes, duration } from '../detector/explain.ts';
+import { duration } from '../detector/explain.ts';
 
 export interface DemoState {
   readonly elapsedMs: number;
@@ -15,7 +16,7 @@ const MARK = { leak: '✗', growing: '~', steady: '✓', undecided: '…' } as c
 
 function growth({ slopeBytesPerHour, exhaustsAt, at }: Judgement): string {
   const left = exhaustsAt === null ? '' : `, out of memory in ${duration(exhaustsAt - at)}`;
-  return `${slopeBytesPerHour < 0 ? '-' : '+'}${bytes(Math.abs(slopeBytesPerHour) / 60)}/min${left}`;
+  return `${slopeBytesPerHour < 0 ? '-' : '+'}${bytesText(Math.abs(slopeBytesPerHour) / 60)}/min${left}`;
 }
 
 function line(service: string, title: string, running: boolean, judgement: Judgement | undefined): string {
@@ -23,7 +24,7 @@ function line(service: string, title: string, running: boolean, judgement: Judge
   if (!running) return `  ! ${name} has ended (${title})`;
   if (judgement === undefined) return `  … ${name} waiting for its first samples (${title})`;
   const { verdict, levelBytes, explanation, waitingFor } = judgement;
-  const level = bytes(levelBytes).padStart(9);
+  const level = bytesText(levelBytes).padStart(9);
   const said =
     verdict === 'leak'
       ? `${growth(judgement)} — ${explanation}`

@@ -2,6 +2,7 @@
 import type { Gauge } from 'prom-client';
 import type { Series } from '../../shared/series.ts';
 import { appendIncidentEvents, readIncidentEvents } from '../../shared/store/incidents.ts';
+import { readJudgedThrough, saveJudgedThrough } from '../../shared/store/progress.ts';
 import { readSeries } from '../../shared/store/series.ts';
 import type { Store } from '../../shared/store/store.ts';
 import { saveJudgements } from '../../shared/store/trends.ts';
@@ -21,7 +22,7 @@ function withDefaultLimit(series: Series, limitBytes: number): Series {
   };
 }
 
-export function createConfiguredDetector({ config }: Context, store: Store): Detector {
+export function createConfiguredDetector({ config }: Pick<Context, 'config'>, store: Store): Detector {
   const limitBytes = config.detector.defaultMemoryLimit;
   return createDetector({
     policy: policyFor(config.profile, config.detector.alerts),
@@ -30,6 +31,8 @@ export function createConfiguredDetector({ config }: Context, store: Store): Det
       readIncidentEvents: () => readIncidentEvents(store),
       appendIncidentEvents: (events) => appendIncidentEvents(store, events),
       saveJudgements: (judgements) => saveJudgements(store, judgements),
+      readJudgedThrough: () => readJudgedThrough(store, 'all'),
+      saveJudgedThrough: (at) => saveJudgedThrough(store, 'all', at),
     },
   });
 }

@@ -34,6 +34,8 @@ export function startNotifying(context: Context, store: Store, channels: readonl
     log,
     metrics,
     config,
+    // One process at a time can have the embedded store open.
+    isAlone: store.embedded,
   });
   const stopping = new AbortController();
   const running = notifier.run(stopping.signal);

@@ -1,6 +1,6 @@
 /** The reads of the console over shared/store, with what many open pages ask for again and again kept for some seconds. */
 import type { Clock } from '../../shared/clock.ts';
-import { foldEvents, type Incident } from '../../shared/incident.ts';
+import { foldEvents, incidentAt, type Incident } from '../../shared/incident.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import type { BlockColumn, Series } from '../../shared/series.ts';
 import { readAgents, type AgentActivity } from '../../shared/store/agents.ts';
@@ -118,7 +118,7 @@ export function createReads(store: Store, clock: Clock): ConsoleReads {
     fleet: kept(clock, () => fleetNow(store, clock.now())),
     agents: kept(clock, () => readAgents(store, AGENT_WINDOW_MS)),
     judgements: kept(clock, () => readLatestJudgements(store)),
-    incidents: async () => [...foldEvents(await readIncidentEvents(store)).values()],
+    incidents: async () => [...foldEvents(await readIncidentEvents(store)).values()].map((incident) => incidentAt(incident, clock.now())),
     curves: async (key, signal, range) => {
       const series = await readCurves(store, { ...key, ...range, points: CURVE_POINTS });
       return {

@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
 import { LeaklineError } from '../../shared/errors.ts';
-import { applyEvent, eventId, foldEvents, INCIDENT_STATES, type IncidentEvent } from '../../shared/incident.ts';
+import { applyEvent, eventId, foldEvents, incidentAt, INCIDENT_STATES, stateAt, type IncidentEvent } from '../../shared/incident.ts';
 import { readDeliveries } from '../../shared/store/deliveries.ts';
 import { appendIncidentEvents, readIncidentEvents } from '../../shared/store/incidents.ts';
 import type { Store } from '../../shared/store/store.ts';
@@ -88,9 +88,10 @@ export const incidentRoutes =
         ]);
         const incident = foldEvents(events).get(id);
         if (incident === undefined) throw missing(id);
+        const at = clock.now();
         return {
-          at: clock.now(),
-          incident: apiIncident(incident),
+          at,
+          incident: apiIncident(incidentAt(incident, at)),
           events: events.map(apiEvent).reverse(),
           deliveries: deliveries.map(apiDelivery),
           sql: incidentSql(id),
@@ -126,7 +127,7 @@ export const incidentActionRoutes =
         if (next === undefined || next === incident) {
           throw new LeaklineError(
             'LKL_ERR_REQUEST_MALFORMED',
-            `${request.body.action}: the incident is ${incident.state}, which leaves no room for that`,
+            `${request.body.action}: the incident is ${stateAt(incident, at)}, which leaves no room for that`,
           );
         }
         await appendIncidentEvents(store, [event]);

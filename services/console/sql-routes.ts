@@ -13,6 +13,9 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
   pretty: 'PrettyCompact',
 };
 
+/** Whatever the format, so that no answer ends early without a word. */
+const CUT_HEADER = 'x-leakline-cut-at-rows';
+
 const sqlSchema = z
   .object({
     query: z.string().min(1).max(100_000).meta({ description: 'one SELECT statement; docs/sql.md lists the views' }),
@@ -34,7 +37,12 @@ export const sqlRoutes =
           tags: ['sql'],
           summary: 'Ask the history in SQL, read-only',
           body: sqlSchema,
-          response: { 200: z.string().meta({ description: 'the result in the format asked for' }), '4xx': errorSchema },
+          response: {
+            200: z.string().meta({
+              description: `the result in the format asked for; header ${CUT_HEADER} names the cap on rows where the answer reached it`,
+            }),
+            '4xx': errorSchema,
+          },
         },
       },
       async (request, reply) => {
@@ -42,6 +50,7 @@ export const sqlRoutes =
         const gone = new AbortController();
         reply.raw.once('close', () => gone.abort(new Error('the caller is gone')));
         const answer = await runUserSql(store, query, { format: SHORT_NAMES[format.toLowerCase()] ?? format, signal: gone.signal });
+        if (answer.cutAtRows !== undefined) void reply.header(CUT_HEADER, answer.cutAtRows);
         return reply.type(answer.contentType).send(answer.body as unknown as string);
       },
     );

@@ -2,15 +2,16 @@
 import { LeaklineError } from '../../shared/errors.ts';
 import { applyEvent, type Incident, type IncidentEvent } from '../../shared/incident.ts';
 import type { GrowthKind, Judgement } from '../../shared/judgement.ts';
+import { BlockSeries } from './block-series.ts';
+import { GridWalk } from './grid-walk.ts';
 import { BacktestService, type Repeats, type ServiceAccount } from './backtest-service.ts';
 import type { HistoryCounts } from './history-file.ts';
 import type { HistoryRow } from './history-row.ts';
 import { fileRows, type HistoryProgress, type RowSource } from './history-source.ts';
 import { RowSorter } from './history-sort.ts';
-import { reconcile, serviceKey, type LastLeak } from './incidents.ts';
-import type { RawReading } from './lifetime.ts';
+import { ACTIVE_STATES, serviceKey } from './incidents.ts';
 import type { Policy } from './policy.ts';
-import { ServiceHistory } from './service.ts';
+import type { ServiceHistory } from './service.ts';
 
 /** One line of the findings file: an incident, as it was when it opened. */
 export interface Finding {
@@ -43,9 +44,6 @@ export interface BacktestResult extends HistoryCounts, Repeats {
   readonly judgements: readonly Judgement[];
 }
 
-/** While an incident is open it is looked at every so many steps: only its end matters then. */
-const OPEN_STRIDE = 6;
-
 /** Rows between two words of progress while sorted rows are judged. */
 const PROGRESS_ROWS = 1 << 14;
 
@@ -54,88 +52,71 @@ class Unsorted extends Error {}
 
 /** One service on its own clock, so that files sorted by time and files sorted by service both stream. */
 export class ServiceWalk {
-  readonly history: ServiceHistory;
   readonly opened: Judgement[] = [];
   readonly resolvedAt: number[] = [];
+  readonly #walk: GridWalk;
   readonly #policy: Policy;
   readonly #stepMs: number;
+  readonly #blocks = new Map<string, BlockSeries>();
   readonly #incidents = new Map<string, Incident>();
-  readonly #lastLeak: LastLeak = new Map();
+  #newest = Number.NEGATIVE_INFINITY;
   #next = Number.NaN;
-  #steps = 0;
-  #active = false;
-  /** Reused for every row. */
-  readonly #reading: RawReading = {
-    anon: Number.NaN,
-    rss: Number.NaN,
-    workingSet: Number.NaN,
-    swap: Number.NaN,
-    heapUsed: Number.NaN,
-    heapLive: Number.NaN,
-    heapCommitted: Number.NaN,
-    requests: Number.NaN,
-    requestRate: Number.NaN,
-  };
 
   constructor(service: string, environment: string, policy: Policy, stepMs: number) {
-    this.history = new ServiceHistory(service, environment, policy);
+    this.#walk = new GridWalk(service, environment, policy, stepMs);
     this.#policy = policy;
     this.#stepMs = stepMs;
   }
 
+  get history(): ServiceHistory {
+    return this.#walk.history;
+  }
+
   add(row: HistoryRow): void {
-    if (Number.isNaN(this.#next)) this.#next = Math.ceil(row.time / this.#stepMs) * this.#stepMs;
-    while (this.#next <= row.time) {
+    const { time } = row;
+    if (Number.isNaN(this.#next)) this.#next = (Math.floor(time / this.#stepMs) + 1) * this.#stepMs;
+    while (this.#next <= time) {
       this.#step();
-      this.#skipSilence(row.time);
+      this.#skipSilence(time);
     }
-    const lifetime = this.history.lifetimes.get(row.instance) ?? this.history.lifetimeOf(identityOf(row));
-    if (row.time < lifetime.lastTime || row.time < this.#next - this.#stepMs) throw new Unsorted();
-    if (row.time === lifetime.lastTime) return;
-    if (row.limit >= 0) lifetime.limitBytes = row.limit;
-    if (row.heap_limit >= 0) lifetime.heapLimitBytes = row.heap_limit;
-    const reading = this.#reading;
-    reading.anon = row.anon;
-    reading.rss = row.rss;
-    reading.workingSet = row.working_set;
-    reading.swap = row.swap;
-    reading.heapUsed = row.heap_used;
-    reading.heapLive = row.heap_live;
-    reading.heapCommitted = row.heap_committed;
-    reading.requests = row.requests;
-    reading.requestRate = row.requests_per_second;
-    lifetime.add(row.time, reading);
-    this.history.lastTime = Math.max(this.history.lastTime, row.time);
+    let blocks = this.#blocks.get(row.instance);
+    if (time < this.#next - this.#stepMs || (blocks !== undefined && time < blocks.lastTime)) throw new Unsorted();
+    this.#newest = Math.max(this.#newest, time);
+    if (blocks === undefined) {
+      blocks = new BlockSeries(identityOf(row), this.#policy.baseBlockMs);
+      this.#blocks.set(row.instance, blocks);
+    }
+    blocks.add(row);
   }
 
   end(): Judgement[] {
     if (Number.isNaN(this.#next)) return [];
-    while (this.#next <= this.history.lastTime + this.#stepMs) this.#step();
-    return this.history.judge(this.#next - this.#stepMs).pooled;
+    while (this.#next <= this.#newest + this.#stepMs) this.#step();
+    return this.#walk.history.judge(this.#next - this.#stepMs).pooled;
   }
 
   /** Nothing runs and nothing is open: no step before the next row can say anything. */
   #skipSilence(until: number): void {
-    if (this.history.lifetimes.size > 0 || this.#active) return;
-    const skipped = Math.max(0, Math.ceil((until - this.#next) / this.#stepMs) - 1);
-    this.#next += skipped * this.#stepMs;
-    this.#steps += skipped;
+    if (this.history.lifetimes.size > 0 || this.#blocks.size > 0) return;
+    if ([...this.#incidents.values()].some(({ state }) => ACTIVE_STATES.has(state))) return;
+    this.#next += Math.max(0, Math.ceil((until - this.#next) / this.#stepMs) - 1) * this.#stepMs;
   }
 
   #step(): void {
     const at = this.#next;
     this.#next += this.#stepMs;
-    this.#steps += 1;
-    const changed = this.history.advance(at);
-    if (this.#active ? this.#steps % OPEN_STRIDE !== 0 : !changed || !this.history.hasLeak()) return;
-    for (const event of reconcile(this.history.judge(at).pooled, this.#incidents.values(), this.#lastLeak, at, this.#policy))
-      this.#apply(event);
+    const series = [...this.#blocks.values()].map((blocks) => blocks.series);
+    const event = this.#walk.step(at, series, [...this.#incidents.values()]);
+    if (event !== undefined) this.#apply(event);
+    for (const [lifetime, blocks] of this.#blocks) {
+      blocks.dropBefore(at);
+      if (at - blocks.lastTime > this.#policy.quietMs) this.#blocks.delete(lifetime);
+    }
   }
 
   #apply(event: IncidentEvent): void {
     const next = applyEvent(this.#incidents.get(event.incident), event);
     if (next !== undefined) this.#incidents.set(event.incident, next);
-    this.#active = next?.state === 'open';
     if (event.type === 'opened') this.opened.push(event.judgement);
     if (event.type === 'resolved') this.resolvedAt.push(event.at);
   }
@@ -233,7 +214,7 @@ class Walks {
   }
 }
 
-function findingOf(judgement: Judgement): Finding {
+export function findingOf(judgement: Judgement): Finding {
   return {
     service: judgement.service,
     detectedAt: new Date(judgement.at).toISOString(),

@@ -1,10 +1,13 @@
-/** The loop body: read what is new, judge, change incidents, save. What it knows can be rebuilt from the store at any time. */
-import { foldEvents, type IncidentEvent } from '../../shared/incident.ts';
+/**
+ * The loop body: reads what is new, walks every service over the grid of moments that have passed, appends what is to be said.
+ * When it is called makes no difference to what it finds: only the grid does. What it knows can be rebuilt from the store at any time.
+ */
+import { applyEvent, foldEvents, type Incident, type IncidentEvent } from '../../shared/incident.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import type { Series } from '../../shared/series.ts';
-import { reconcile, serviceKey, type LastLeak } from './incidents.ts';
+import { GridWalk } from './grid-walk.ts';
+import { ACTIVE_STATES, serviceKey } from './incidents.ts';
 import type { Policy } from './policy.ts';
-import { ServiceHistory } from './service.ts';
 
 export interface SeriesQuery {
   /** Block starts in [from, to), ms UTC. */
@@ -19,6 +22,9 @@ export interface DetectorPorts {
   readonly readIncidentEvents: () => Promise<IncidentEvent[]>;
   readonly appendIncidentEvents: (events: readonly IncidentEvent[]) => Promise<void>;
   readonly saveJudgements: (judgements: readonly Judgement[]) => Promise<void>;
+  /** The last moment of the grid that a detector has judged; undefined if none ever has. */
+  readonly readJudgedThrough: () => Promise<number | undefined>;
+  readonly saveJudgedThrough: (at: number) => Promise<void>;
 }
 
 export interface DetectorOptions {
@@ -27,6 +33,7 @@ export interface DetectorOptions {
 }
 
 export interface Evaluation {
+  /** The moment of the grid it is true for. */
   readonly at: number;
   /** Latest pooled judgement of every service and version. */
   readonly pooled: readonly Judgement[];
@@ -39,101 +46,204 @@ export interface Detector {
   evaluate(at: number): Promise<Evaluation>;
 }
 
-/** Blocks of the finest resolution that are kept apart on a cold start; older history is read in hours. */
-const FINE_BLOCKS = 24 * 60;
+/** Distance of the moments at which services are judged, in base blocks. */
+const STEP_BLOCKS = 5;
+/** Base blocks that are read one by one when starting; older history is read in hours. */
+const FINE_BLOCKS = 48 * 60;
 const COARSE_BLOCKS = 60;
-/** Reading slices, in blocks, so that a cold start holds little at once. */
+/** Reading slices, in blocks, so that little is held at once. */
 const SLICE_BLOCKS = 6 * 60;
-/** Catching up judges every so many blocks. */
-const STRIDE_BLOCKS = 5;
-/** Blocks looked back for stragglers each time, and every tenth time. */
+/** Blocks looked back for stragglers at every step, and at every so many steps further. */
 const LOOK_BACK = 15;
 const LOOK_BACK_FAR = 6 * 60;
-/** A judgement that did not change is saved again after this many blocks, so that its figures stay fresh. */
+const FAR_STEPS = 10;
+/** Judgements of a service that did not change are saved again after this many blocks, so that their figures stay fresh. */
 const FRESH_BLOCKS = 10;
 
-export function createDetector({ policy, ports }: DetectorOptions): Detector {
-  const histories = new Map<string, ServiceHistory>();
-  const lastLeak: LastLeak = new Map();
-  const saved = new Map<string, Judgement>();
-  const base = policy.baseBlockMs;
-  let watermark: number | undefined;
-  let evaluations = 0;
+export function createDetector(options: DetectorOptions): Detector {
+  const room = new DetectorRoom(options);
+  return { evaluate: (at) => room.evaluate(at) };
+}
 
-  /** Walks forward in small strides even when much arrives at once, so that catching up judges as watching live does. */
-  const feed = (series: readonly Series[], from: number, to: number, stride: number): void => {
-    const known = series.map((one) => {
-      const key = serviceKey(one.service, one.environment);
-      const history = histories.get(key) ?? new ServiceHistory(one.service, one.environment, policy);
-      histories.set(key, history);
-      return { history, one };
-    });
-    for (let until = Math.min(from + stride, to); ; until = Math.min(until + stride, to)) {
-      for (const { history, one } of known) history.addSeries(one, until);
-      for (const history of histories.values()) history.advance(until);
-      if (until >= to) return;
-    }
-  };
+/** A stretch of history as it was read. */
+interface Slice {
+  readonly from: number;
+  readonly to: number;
+  readonly seriesOf: (key: string) => readonly Series[];
+}
 
-  const coldStart = async (to: number): Promise<void> => {
+class DetectorRoom implements Detector {
+  readonly #policy: Policy;
+  readonly #ports: DetectorPorts;
+  readonly #stepMs: number;
+  readonly #walks = new Map<string, GridWalk>();
+  /** What was last saved of each service. */
+  readonly #saved = new Map<string, readonly Judgement[]>();
+  /** Incidents of each service, as of this evaluation. */
+  #incidents = new Map<string, Map<string, Incident>>();
+  /** Events the store has not taken yet. */
+  #unsaid: IncidentEvent[] = [];
+  #judgedThrough: number | undefined;
+  #latest: Evaluation | undefined;
+
+  constructor({ policy, ports }: DetectorOptions) {
+    this.#policy = policy;
+    this.#ports = ports;
+    this.#stepMs = STEP_BLOCKS * policy.baseBlockMs;
+  }
+
+  async evaluate(at: number): Promise<Evaluation> {
+    const to = Math.floor((at - this.#policy.latenessMs) / this.#stepMs) * this.#stepMs;
+    if (this.#latest !== undefined && to <= this.#latest.at) return { ...this.#latest, events: [] };
+    this.#fold(await this.#ports.readIncidentEvents());
+    await this.#walkTo(to, this.#judgedThrough ?? (await this.#start(to)));
+    const events = this.#unsaid;
+    if (events.length > 0) await this.#ports.appendIncidentEvents(events);
+    this.#unsaid = [];
+    this.#latest = { at: to, ...(await this.#judge(to)), events };
+    await this.#ports.saveJudgedThrough(to);
+    this.#forget(to);
+    return this.#latest;
+  }
+
+  #fold(events: readonly IncidentEvent[]): void {
+    this.#incidents = new Map();
+    for (const incident of foldEvents([...events, ...this.#unsaid]).values()) this.#remember(incident);
+  }
+
+  #remember(incident: Incident): void {
+    const key = serviceKey(incident.service, incident.environment);
+    const known = this.#incidents.get(key);
+    if (known === undefined) this.#incidents.set(key, new Map([[incident.id, incident]]));
+    else known.set(incident.id, incident);
+  }
+
+  #incidentsOf(key: string): Incident[] {
+    return [...(this.#incidents.get(key)?.values() ?? [])];
+  }
+
+  #walkOf(service: string, environment: string): GridWalk {
+    const key = serviceKey(service, environment);
+    const known = this.#walks.get(key);
+    if (known !== undefined) return known;
+    const walk = new GridWalk(service, environment, this.#policy, this.#stepMs);
+    this.#walks.set(key, walk);
+    return walk;
+  }
+
+  /** Rebuilds what a detector that had run all the time would know. Returns the moment up to which it is as judged. */
+  async #start(to: number): Promise<number> {
+    const base = this.#policy.baseBlockMs;
     const hour = COARSE_BLOCKS * base;
-    const fineFrom = Math.floor((to - FINE_BLOCKS * base) / hour) * hour;
-    const coarseSlice = SLICE_BLOCKS * hour;
-    for (let from = Math.floor((to - policy.horizonMs) / hour) * hour; from < fineFrom; from += coarseSlice) {
-      const until = Math.min(from + coarseSlice, fineFrom);
-      feed(await ports.readSeries({ from, to: until, blockMs: hour }), from, until, hour);
-    }
-    for (let from = fineFrom; from < to; from += SLICE_BLOCKS * base) {
-      const until = Math.min(from + SLICE_BLOCKS * base, to);
-      feed(await ports.readSeries({ from, to: until, blockMs: base }), from, until, STRIDE_BLOCKS * base);
-    }
-  };
+    const horizon = Math.floor((to - this.#policy.horizonMs) / hour) * hour;
+    const last = await this.#ports.readJudgedThrough();
+    // What nobody judged while no detector ran is judged now; on the very first start only the present is.
+    const through = last === undefined || last < horizon ? to - this.#stepMs : Math.min(last, to);
+    const fineFrom = Math.floor((through - FINE_BLOCKS * base) / hour) * hour;
+    this.#walks.clear();
+    for await (const slice of this.#slices(horizon, fineFrom, hour)) this.#replay(slice, hour);
+    for await (const slice of this.#slices(fineFrom, through, base)) this.#replay(slice, this.#stepMs);
+    return (this.#judgedThrough = through);
+  }
 
-  const catchUp = async (to: number): Promise<void> => {
-    if (watermark === undefined) await coldStart(to);
-    else if (to > watermark) {
-      const back = evaluations % 10 === 0 ? LOOK_BACK_FAR : LOOK_BACK;
-      for (let from = watermark - back * base; from < to; from += SLICE_BLOCKS * base) {
-        const until = Math.min(from + SLICE_BLOCKS * base, to);
-        feed(
-          await ports.readSeries({ from, to: until, blockMs: base }),
-          Math.max(from, Math.min(watermark, until)),
-          until,
-          STRIDE_BLOCKS * base,
-        );
+  #replay({ from, to, seriesOf }: Slice, strideMs: number): void {
+    for (const walk of this.#walks.values()) {
+      const { key } = walk.history;
+      const incidents = this.#incidentsOf(key);
+      for (let at = from + strideMs; at <= to; at += strideMs) walk.replay(at, seriesOf(key), incidents);
+    }
+  }
+
+  async #walkTo(to: number, from: number): Promise<void> {
+    // Whoever has an incident is walked on, also when it sends nothing any more.
+    for (const incidents of this.#incidents.values()) {
+      for (const { service, environment, state } of incidents.values()) if (ACTIVE_STATES.has(state)) this.#walkOf(service, environment);
+    }
+    const told = new Set(this.#unsaid.map(({ incident }) => incident));
+    const isFar = Math.round(to / this.#stepMs) % FAR_STEPS === 0;
+    const lookBackMs = (isFar ? LOOK_BACK_FAR : LOOK_BACK) * this.#policy.baseBlockMs;
+    for await (const slice of this.#slices(from, to, this.#policy.baseBlockMs, lookBackMs)) {
+      for (const walk of this.#walks.values()) {
+        const series = slice.seriesOf(walk.history.key);
+        for (let at = slice.from + this.#stepMs; at <= slice.to; at += this.#stepMs) this.#step(walk, at, series, at === to, told);
+      }
+      this.#judgedThrough = slice.to;
+    }
+  }
+
+  /** One evaluation says at most one thing of an incident, however much time it has to make up for. */
+  #step(walk: GridWalk, at: number, series: readonly Series[], isLast: boolean, told: Set<string>): void {
+    const incidents = this.#incidentsOf(walk.history.key);
+    if (incidents.some(({ id }) => told.has(id))) {
+      walk.replay(at, series, incidents);
+      return;
+    }
+    const event = walk.step(at, series, incidents);
+    if (event === undefined || (event.type === 'updated' && !isLast)) return;
+    told.add(event.incident);
+    this.#unsaid.push(event);
+    const incident = applyEvent(
+      incidents.find(({ id }) => id === event.incident),
+      event,
+    );
+    if (incident !== undefined) this.#remember(incident);
+  }
+
+  /** What began in [from, to), in slices; before the first, what may have come late. Every service that sends something has a walk. */
+  async *#slices(from: number, to: number, blockMs: number, lookBackMs = 0): AsyncGenerator<Slice> {
+    for (let begin = from; begin < to; begin += SLICE_BLOCKS * blockMs) {
+      const until = Math.min(begin + SLICE_BLOCKS * blockMs, to);
+      const byService = new Map<string, Series[]>();
+      for (const one of await this.#ports.readSeries({ from: begin === from ? begin - lookBackMs : begin, to: until, blockMs })) {
+        const { key } = this.#walkOf(one.service, one.environment).history;
+        const list = byService.get(key);
+        if (list === undefined) byService.set(key, [one]);
+        else list.push(one);
+      }
+      yield { from: begin, to: until, seriesOf: (key) => byService.get(key) ?? [] };
+    }
+  }
+
+  async #judge(at: number): Promise<Pick<Evaluation, 'pooled' | 'instances'>> {
+    const all: { pooled: Judgement[]; instances: Judgement[] } = { pooled: [], instances: [] };
+    const changed: Judgement[] = [];
+    for (const [key, walk] of this.#walks) {
+      const { pooled, instances } = walk.history.judge(at);
+      all.pooled.push(...pooled);
+      all.instances.push(...instances);
+      // The judgements of a service are saved together: readers take those of one moment for the whole.
+      const both = [...pooled, ...instances];
+      if (this.#isNews(both, this.#saved.get(key))) {
+        this.#saved.set(key, both);
+        changed.push(...both);
       }
     }
-    watermark = Math.max(watermark ?? to, to);
-  };
+    if (changed.length > 0) await this.#ports.saveJudgements(changed);
+    return all;
+  }
 
-  const worthSaving = (judgement: Judgement): boolean => {
-    const key = JSON.stringify([judgement.service, judgement.environment, judgement.version, judgement.instance, judgement.lifetime]);
-    const before = saved.get(key);
-    if (before?.verdict === judgement.verdict && before.reason === judgement.reason && judgement.at - before.at < FRESH_BLOCKS * base)
-      return false;
-    saved.set(key, judgement);
-    return true;
-  };
+  #isNews(now: readonly Judgement[], before: readonly Judgement[] = []): boolean {
+    const first = now[0];
+    if (first === undefined) return false;
+    if (now.length !== before.length || first.at - (before[0]?.at ?? 0) >= FRESH_BLOCKS * this.#policy.baseBlockMs) return true;
+    return now.some(({ verdict, reason, instance, lifetime, version }, index) => {
+      const old = before[index];
+      return (
+        old?.verdict !== verdict ||
+        old.reason !== reason ||
+        old.instance !== instance ||
+        old.lifetime !== lifetime ||
+        old.version !== version
+      );
+    });
+  }
 
-  const forget = (at: number): void => {
-    for (const [key, history] of histories) if (at - history.lastTime > policy.horizonMs) histories.delete(key);
-    for (const [key, judgement] of saved) if (at - judgement.at > policy.horizonMs) saved.delete(key);
-  };
-
-  return {
-    async evaluate(at) {
-      await catchUp(Math.floor((at - policy.latenessMs) / base) * base);
-      evaluations += 1;
-      const judged = [...histories.values()].map((history) => history.judge(at));
-      const pooled = judged.flatMap((one) => one.pooled);
-      const instances = judged.flatMap((one) => one.instances);
-      const incidents = foldEvents(await ports.readIncidentEvents());
-      const events = reconcile(pooled, incidents.values(), lastLeak, at, policy);
-      if (events.length > 0) await ports.appendIncidentEvents(events);
-      const changed = [...pooled, ...instances].filter(worthSaving);
-      if (changed.length > 0) await ports.saveJudgements(changed);
-      forget(at);
-      return { at, pooled, instances, events };
-    },
-  };
+  #forget(at: number): void {
+    for (const [key, walk] of this.#walks) {
+      const active = this.#incidentsOf(key).some(({ state }) => ACTIVE_STATES.has(state));
+      if (active || at - walk.history.lastTime <= this.#policy.horizonMs) continue;
+      this.#walks.delete(key);
+      this.#saved.delete(key);
+    }
+  }
 }

@@ -1,4 +1,5 @@
 /** The sentence for people: what was seen, with figures, and what is still missing. */
+import { bytesText } from '../../shared/bytes-text.ts';
 import type { GrowthKind } from '../../shared/judgement.ts';
 import type { Growth } from './growth.ts';
 import type { Lifetime } from './lifetime.ts';
@@ -9,7 +10,8 @@ export interface Facts {
   readonly reason: string;
   /** Bytes per hour. */
   readonly slope: number;
-  readonly limitBytes: number;
+  /** What it runs into first; no bytes = no limit known. */
+  readonly end: { readonly name: string; readonly limitBytes: number };
   readonly left: number;
   readonly kind: GrowthKind;
 }
@@ -17,18 +19,6 @@ export interface Facts {
 export interface Explanation {
   readonly explanation: string;
   readonly waitingFor: string;
-}
-
-const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
-
-export function bytes(value: number): string {
-  let size = Math.abs(value);
-  let unit = 0;
-  while (size >= 1000 && unit < UNITS.length - 1) {
-    size /= 1000;
-    unit += 1;
-  }
-  return `${value < 0 ? '-' : ''}${size.toFixed(size < 10 && unit > 0 ? 1 : 0)} ${UNITS[unit] as string}`;
 }
 
 export function duration(ms: number): string {
@@ -49,7 +39,7 @@ const nothing = '';
 
 export function explain(facts: Facts): Explanation {
   const { growth, lifetime } = facts;
-  const level = bytes(lifetime.lastLevel);
+  const level = bytesText(lifetime.lastLevel);
   if (facts.reason === 'warming-up') {
     return { explanation: `started recently, ${level} so far`, waitingFor: 'enough history after the warm-up' };
   }
@@ -58,7 +48,7 @@ export function explain(facts: Facts): Explanation {
     return { explanation: `near ${level}, ${calm}`, waitingFor: nothing };
   }
   const watched = duration(growth.toTime - growth.fromTime);
-  const speed = `${bytes(facts.slope)}/h`;
+  const speed = `${bytesText(facts.slope)}/h`;
   switch (facts.reason) {
     case 'keeps-growing':
       return { explanation: leakSentence(facts, speed, watched), waitingFor: nothing };
@@ -67,20 +57,23 @@ export function explain(facts: Facts): Explanation {
     case 'within-earlier-levels':
       return { explanation: `near ${level}, no higher than it has been before`, waitingFor: nothing };
     case 'not-significant':
-      return { explanation: `near ${level}; ${speed} over ${watched} is within its noise of ${bytes(growth.noise)}`, waitingFor: nothing };
+      return {
+        explanation: `near ${level}; ${speed} over ${watched} is within its noise of ${bytesText(growth.noise)}`,
+        waitingFor: nothing,
+      };
     case 'flattening':
       return {
-        explanation: `grew ${bytes(growth.lastBytes - growth.firstBytes)} over ${watched}, but hardly in the later half`,
+        explanation: `grew ${bytesText(growth.lastBytes - growth.firstBytes)} over ${watched}, but hardly in the later half`,
         waitingFor: nothing,
       };
     case 'level-shift':
-      return { explanation: `one step explains the ${bytes(growth.lastBytes - growth.firstBytes)} it rose`, waitingFor: nothing };
+      return { explanation: `one step explains the ${bytesText(growth.lastBytes - growth.firstBytes)} it rose`, waitingFor: nothing };
     case 'levelling-off':
-      return { explanation: `levelling off near ${bytes(growth.ceilingBytes)}`, waitingFor: nothing };
+      return { explanation: `levelling off near ${bytesText(growth.ceilingBytes)}`, waitingFor: nothing };
     case 'logarithmic-creep':
-      return { explanation: `creeps ever slower, near ${bytes(growth.ceilingBytes)} after three times its age`, waitingFor: nothing };
+      return { explanation: `creeps ever slower, near ${bytesText(growth.ceilingBytes)} after three times its age`, waitingFor: nothing };
     case 'follows-load':
-      return { explanation: `follows load: ${bytes(growth.bytesPerLoad)} per request/s`, waitingFor: nothing };
+      return { explanation: `follows load: ${bytesText(growth.bytesPerLoad)} per request/s`, waitingFor: nothing };
     case 'awaits-collection':
       return {
         explanation: `the heap grows ${speed}, what was live after its last full collection does not`,
@@ -91,7 +84,7 @@ export function explain(facts: Facts): Explanation {
     case 'needs-confirmation':
       return { explanation: `grows ${speed} for ${watched}`, waitingFor: 'the next block to confirm it' };
     default: {
-      const share = `${String(Math.round(100 * growth.share))} % of the way to ${facts.limitBytes > 0 ? 'the limit' : 'twice its level'}`;
+      const share = `${String(Math.round(100 * growth.share))} % of the way to ${facts.end.limitBytes > 0 ? 'the limit' : 'twice its level'}`;
       return {
         explanation: `grows ${speed} for ${watched}, ${share}; it may still be a cache filling`,
         waitingFor: `growth over ${String(Math.round(100 * growth.neededShare))} % of the way`,
@@ -103,8 +96,8 @@ export function explain(facts: Facts): Explanation {
 function leakSentence(facts: Facts, speed: string, watched: string): string {
   const where = WHERE[facts.kind];
   const end =
-    facts.limitBytes > 0 && facts.slope > 0
-      ? `, reaches its limit of ${bytes(facts.limitBytes)} in ${duration((Math.max(0, facts.left) / facts.slope) * 3_600_000)}`
+    facts.end.limitBytes > 0 && facts.slope > 0
+      ? `, reaches its ${facts.end.name} of ${bytesText(facts.end.limitBytes)} in ${duration((Math.max(0, facts.left) / facts.slope) * 3_600_000)}`
       : '';
-  return `keeps growing ${speed}${where === '' ? '' : ` ${where}`} for ${watched}, now ${bytes(facts.lifetime.lastLevel)}${end}`;
+  return `keeps growing ${speed}${where === '' ? '' : ` ${where}`} for ${watched}, now ${bytesText(facts.lifetime.lastLevel)}${end}`;
 }

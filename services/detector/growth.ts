@@ -18,8 +18,12 @@ export interface Surroundings {
   readonly newVersion: boolean;
   /** What earlier lifetimes grew by that were growing the same way when they ended, bytes. */
   readonly recurringGrowth: number;
+  /** Does the level fall faster than it rises, as garbage does? Where no heap is told, that is the only sign of a collector. */
+  readonly teeth: boolean;
   /** Bytes the level may grow to; 0 = unknown. */
   readonly limitBytes: number;
+  /** Bytes the heap may grow to; 0 = unknown. */
+  readonly heapLimitBytes: number;
   /** Resident bytes that the judged signal leaves out (file pages), added to the level when held against the limit. */
   readonly besideBytes: number;
 }
@@ -69,6 +73,8 @@ export interface Growth {
 }
 
 const BOUNDED_ADVANTAGE = 2;
+/** Share of its limit above which a heap that was just collected is in trouble whatever it holds. */
+const FULL_HEAP = 0.85;
 
 /** `explaining` asks every gate in the order people want reasons; otherwise the cheap gates come first and may end it. */
 export function judgeWindow(
@@ -143,6 +149,7 @@ export function judgeWindow(
   if (significance < policy.minSignificance) return fail('not-significant');
   if (!explaining && share < neededShare) return fail('needs-patience');
   if (garbage === 'known' && share < neededShare) return fail('awaits-collection');
+  if (garbage !== 'none' && heapIsBounded(level, last, ceiling, around.heapLimitBytes)) return fail('awaits-collection');
   if (stillGrowing(floor, from, to) < 0.45) return fail('flattening');
   if (isLevelShift(level, from, to, trend.slope)) return fail('level-shift');
   const bounded = boundedShape(level, from, around, trend.effectiveSize, left + last);
@@ -163,15 +170,16 @@ function patience(
   from: number,
   watched: number,
   grown: number,
-  garbage: Garbage,
+  garbage0: Garbage,
   around: Surroundings,
   policy: Policy,
 ): number {
+  const garbage = garbage0 === 'none' && around.teeth ? 'possible' : garbage0;
   if (garbage === 'known') return policy.patienceCollection;
   const before = Math.max(0, (level.time[from] as number) - level.firstTime);
   const settled = (driftBefore(level, from) < 0.35 * grown ? before : 0) + around.settledMs;
   const enough = Math.max(
-    Math.min(Math.max(2.5 * watched, 0.2 * policy.settledMs), policy.settledMs),
+    Math.min(Math.max(2.5 * watched, 0.7 * policy.settledMs), policy.settledMs),
     (garbage === 'possible' ? 2 : 0.75) * watched,
   );
   // A level that often rose as far before, and came back, may do so again.
@@ -180,7 +188,8 @@ function patience(
   const rise = Math.max(around.usualRise, from > 0 ? (column[from - 1] as number) : 0);
   const usual = garbage === 'possible' ? 1 : 0.5;
   const novelty = rise > 0 ? Math.min(1, Math.max(0, (grown / rise - usual) / 1.5)) : 1;
-  const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, settled / enough) * novelty;
+  const surprise =
+    Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, (settled / enough) ** 1.5) * novelty;
   const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watched / policy.shortWatchMs);
   const settledShare = policy.patienceSettled * haste * longer(policy.longWatchMs, watched);
   // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.
@@ -217,6 +226,12 @@ function garbageOf({ time, heapUsed, heapHigh, heapLive }: Resolution, from: num
   const live = rise(heapLive, from, to);
   if (Number.isNaN(live)) return 'possible';
   return live < 0.3 * growth ? 'known' : 'none';
+}
+
+/** A heap that is far from full, and cannot take the process to its limit when it is. */
+function heapIsBounded({ heapUsed }: Resolution, last: number, ceiling: number, heapLimitBytes: number): boolean {
+  const used = heapUsed.at(-1) as number;
+  return heapLimitBytes > 0 && used < FULL_HEAP * heapLimitBytes && last - used + heapLimitBytes < ceiling;
 }
 
 /** Between the medians of the first and last quarter; NaN where it is not known. */

@@ -1,12 +1,12 @@
 /** Judgements and the incidents so far in, incident events out. Pure: what a person reads is decided here and nowhere else. */
-import { eventId, incidentId, type Incident, type IncidentEvent } from '../../shared/incident.ts';
+import { eventId, incidentId, type Incident, type IncidentEvent, type IncidentState } from '../../shared/incident.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import type { Policy } from './policy.ts';
 
 /** When a service was last judged leaking; kept by the caller between evaluations. */
 export type LastLeak = Map<string, number>;
 
-const ACTIVE = new Set(['open', 'acknowledged', 'silenced']);
+export const ACTIVE_STATES: ReadonlySet<IncidentState> = new Set<IncidentState>(['open', 'acknowledged', 'silenced']);
 /** A figure that moved by less is not worth an edit. */
 const REAL_CHANGE = 0.25;
 
@@ -32,7 +32,7 @@ export function reconcile(
     const past = (known.get(key) ?? []).sort((a, b) => a.openedAt - b.openedAt);
     const leak = judgements.filter(({ verdict }) => verdict === 'leak').sort((a, b) => b.confidence - a.confidence)[0];
     if (leak !== undefined) lastLeak.set(key, at);
-    const active = past.findLast(({ state }) => ACTIVE.has(state));
+    const active = past.findLast(({ state }) => ACTIVE_STATES.has(state));
     const event =
       leak !== undefined
         ? active === undefined

@@ -1,9 +1,11 @@
 /** One process lifetime as the detector knows it: constant memory, fed with blocks in order, judged at any moment. */
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
+import { AgeProfile } from './age-profile.ts';
 import { judgeWindow, type Calm, type Growth, type Surroundings } from './growth.ts';
 import type { Policy } from './policy.ts';
 import { Resolution, type Reading } from './resolution.ts';
 import { shapeOf } from './shape.ts';
+import { Teeth } from './teeth.ts';
 import { medianOf, theilSen } from './trend.ts';
 
 export type MemorySignal = 'anon' | 'rss' | 'working_set' | 'heap_live' | 'heap_used';
@@ -31,9 +33,18 @@ export interface Past {
 
 export const NO_PAST: Past = { held: [], excursion: [], settledMs: 0, version: '', recurringGrowth: 0 };
 
+/** What one ended lifetime teaches. */
+export interface Lesson extends Past {
+  /** Growth of its middle third and of its last third, bytes; NaN where it was too short to tell. */
+  readonly middleGrowth: number;
+  readonly lateGrowth: number;
+  readonly lastLevel: number;
+}
+
 export class Lifetime {
   readonly identity: SeriesIdentity;
   readonly resolutions: readonly Resolution[];
+  readonly profile: AgeProfile;
   signal: MemorySignal | undefined;
   lastTime = Number.NEGATIVE_INFINITY;
   firstTime = Number.NaN;
@@ -58,10 +69,13 @@ export class Lifetime {
   #requests = Number.NaN;
   #requestsAt = Number.NaN;
   #stale = new Set<number>();
+  readonly #teeth = new Teeth();
+  #tellsHeap = false;
 
   constructor(identity: SeriesIdentity, policy: Policy) {
     this.identity = identity;
     this.#policy = policy;
+    this.profile = new AgeProfile(policy.warmUpMs);
     this.resolutions = policy.levelMs.map((width) => new Resolution(width));
     this.#hits = new Uint16Array(policy.levelMs.length * WINDOWS.length);
   }
@@ -74,14 +88,15 @@ export class Lifetime {
 
   /** Adds the blocks of a series that are newer than what is known and start before `until`. */
   addSeries(series: Series, until: number): void {
-    const { time, columns } = series;
-    if (series.endedAt !== undefined) this.endedAt = series.endedAt;
+    const { time, columns, blockMs } = series;
+    const base = this.#policy.baseBlockMs;
+    if (series.endedAt !== undefined && series.endedAt < until) this.endedAt = series.endedAt;
     for (let index = firstAfter(time, this.lastTime); index < time.length; index += 1) {
       const at = time[index] as number;
       if (at >= until) break;
       this.limitBytes = known(columns.memoryLimitLast[index], this.limitBytes);
       this.heapLimitBytes = known(columns.heapLimitLast[index], this.heapLimitBytes);
-      this.add(at, {
+      const values: RawReading = {
         anon: columns.anonMin[index] as number,
         rss: columns.rssMin[index] as number,
         workingSet: columns.workingSetMin[index] as number,
@@ -91,17 +106,27 @@ export class Lifetime {
         heapCommitted: columns.heapCommittedLast[index] as number,
         requests: columns.requestsLast[index] as number,
         requestRate: columns.requestRateMean[index] as number,
-      });
+      };
+      if (blockMs === base) this.add(at, values);
+      else this.add(at, values, Math.min(blockMs / base, columns.sampleCount[index] as number), baseStart(columns.timeLast[index], base));
     }
   }
 
-  add(time: number, values: RawReading): void {
+  /** A block wider than the base stands for so many base blocks, the last of which began at `lastTime`. */
+  add(time: number, values: RawReading, blocks = 1, lastTime = time): void {
     const memory = this.#memoryOf(values);
     if (Number.isNaN(this.firstTime)) this.firstTime = time;
-    this.lastTime = time;
-    this.samples += 1;
+    this.lastTime = lastTime;
+    const before = this.samples;
+    this.samples += blocks;
     if (values.rss > 0) this.rssBytes = values.rss;
-    if (memory > 0) this.lastLevel = memory;
+    if (memory > 0) {
+      this.profile.add(time - Math.min(this.identity.startedAt, this.firstTime), memory);
+      // The floors of hours have no teeth.
+      if (blocks === 1) this.#teeth.add(memory);
+      this.lastLevel = memory;
+    }
+    this.#tellsHeap ||= values.heapUsed > 0 || values.heapLive > 0;
     const heapNow = values.heapCommitted > 0 ? values.heapCommitted : values.heapUsed;
     if (heapNow > 0 && !(heapNow <= this.#heapHigh)) this.#heapHigh = heapNow;
     const load = this.#loadOf(time, values);
@@ -116,7 +141,7 @@ export class Lifetime {
       heapHigh: this.#heapHigh,
       load,
     };
-    if (this.samples % SAMPLING_CHECK === 0) this.#skipTooFine();
+    if (Math.floor(this.samples / SAMPLING_CHECK) > Math.floor(before / SAMPLING_CHECK)) this.#skipTooFine();
     for (let index = this.#finest; index < this.resolutions.length; index += 1) {
       if ((this.resolutions[index] as Resolution).add(reading)) this.#stale.add(index);
     }
@@ -173,7 +198,9 @@ export class Lifetime {
       newVersion: this.past.version !== this.identity.version,
       settledMs: this.past.settledMs,
       recurringGrowth: this.past.recurringGrowth,
+      teeth: !this.#tellsHeap && this.#teeth.seen,
       limitBytes: heapOnly && this.heapLimitBytes > 0 ? this.heapLimitBytes : this.limitBytes,
+      heapLimitBytes: this.heapLimitBytes,
       besideBytes: this.signal === 'anon' && this.rssBytes > this.lastLevel ? this.rssBytes - this.lastLevel : 0,
     };
   }
@@ -262,23 +289,28 @@ export class Lifetime {
   }
 
   /** What it teaches once it has ended: the level it settled at, or the growth it ended in. */
-  lesson(): Past {
+  lesson(): Lesson {
     const level = this.#resolutionForAge();
     const { time, floor } = level;
     const to = floor.length;
-    if (to < 8) return NO_PAST;
+    const nothing = { ...NO_PAST, middleGrowth: Number.NaN, lateGrowth: Number.NaN, lastLevel: this.lastLevel };
+    if (to < 8) return nothing;
     // The first third may still be warm-up; growth that goes on after it is what recurs.
     const from = Math.max(Math.floor(to / 3), to - 64);
     const trend = theilSen(time, floor, from, to);
     const grown = trend.last - trend.first;
     const middle = medianOf(floor, Math.max(from, ((from + to) >> 1) - 1), ((from + to) >> 1) + 2);
-    const late = (medianOf(floor, to - 3, to) - middle) / Math.max(1, middle - medianOf(floor, from, from + 3));
+    const start = medianOf(floor, from, from + 3);
+    const end = medianOf(floor, to - 3, to);
+    const thirds = { middleGrowth: middle - start, lateGrowth: end - middle, lastLevel: end };
+    const late = (end - middle) / Math.max(1, middle - start);
     const sure = trend.slope > 3 * trend.standardError && grown > 0.015 * trend.first && late > 0.4;
     const shape = sure ? shapeOf(time, floor, from, to, time[from] as number, trend.effectiveSize) : undefined;
     const climbing = shape !== undefined && (shape.kind === 'line' || shape.advantage < 6);
     const excursion = this.resolutions.map((one) => one.excursion.at(-1) ?? 0);
-    if (climbing) return { ...NO_PAST, excursion, recurringGrowth: grown };
+    if (climbing) return { ...nothing, ...thirds, excursion, recurringGrowth: grown };
     return {
+      ...thirds,
       held: this.resolutions.map(({ held }) => held.at(-1) ?? Number.NEGATIVE_INFINITY),
       excursion,
       settledMs: Math.max(0, this.lastTime - this.warmAt) / 2,
@@ -313,7 +345,7 @@ export interface RawReading {
 }
 
 /** First index with a time after `after`, by bisection. */
-function firstAfter(time: Float64Array, after: number): number {
+export function firstAfter(time: Float64Array, after: number): number {
   let low = 0;
   let high = time.length;
   while (low < high) {
@@ -322,6 +354,10 @@ function firstAfter(time: Float64Array, after: number): number {
     else high = middle;
   }
   return low;
+}
+
+function baseStart(time: number | undefined, baseMs: number): number {
+  return Math.floor((time as number) / baseMs) * baseMs;
 }
 
 function known(value: number | undefined, otherwise: number): number {

@@ -2,7 +2,8 @@
 import type { ChartCurve, ChartMark, ChartModel } from '../../shared/chart.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import type { AccountCurve, ServiceAccount } from './backtest-service.ts';
-import { bytes, duration } from './explain.ts';
+import { bytesText as bytes } from '../../shared/bytes-text.ts';
+import { duration } from './explain.ts';
 import { moment, plain, type Summary } from './report-summary.ts';
 import { RULES_IN_USE } from './rules-in-use.ts';
 

@@ -1,7 +1,8 @@
 /** What a table and a report say of one service: one verdict, the figures behind it, and the order of urgency. Pure. */
 import type { Judgement } from '../../shared/judgement.ts';
 import type { ServiceAccount } from './backtest-service.ts';
-import { bytes, duration } from './explain.ts';
+import { bytesText as bytes } from '../../shared/bytes-text.ts';
+import { duration } from './explain.ts';
 import type { RuleAlarms, RuleInUse } from './rules-in-use.ts';
 
 /** `was-leak`: found, and over before the history ends. `unread`: no row had a memory reading. */

@@ -1,16 +1,20 @@
 /** Everything known of one service in one environment: its running lifetimes and what the ended ones taught. */
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import type { Judgement } from '../../shared/judgement.ts';
-import { Lifetime, type Past } from './lifetime.ts';
+import { serviceKey } from './incidents.ts';
+import { compareVersions, type Aged } from './canary.ts';
+import { firstAfter, Lifetime, type Lesson, type Past } from './lifetime.ts';
 import type { Policy } from './policy.ts';
+import { recurringFrom } from './recurrence.ts';
 import { judgeLifetime } from './verdict.ts';
 import { poolJudgements } from './pool.ts';
 
 /** Ended lifetimes remembered per service. */
 const REMEMBERED = 64;
 
-interface EndedLifetime extends Past {
+interface EndedLifetime extends Lesson, Aged {
   readonly replica: string;
+  readonly version: string;
 }
 
 /** `web-3-2` is the second life of `web-3`: a trailing number is the life, by habit of history files. Pods keep their whole name. */
@@ -21,6 +25,8 @@ export function replicaOf(instance: string): string {
 export class ServiceHistory {
   readonly service: string;
   readonly environment: string;
+  /** Names service and environment. */
+  readonly key: string;
   readonly lifetimes = new Map<string, Lifetime>();
   readonly #policy: Policy;
   readonly #ended: EndedLifetime[] = [];
@@ -33,10 +39,11 @@ export class ServiceHistory {
   constructor(service: string, environment: string, policy: Policy) {
     this.service = service;
     this.environment = environment;
+    this.key = serviceKey(service, environment);
     this.#policy = policy;
   }
 
-  lifetimeOf(identity: SeriesIdentity): Lifetime {
+  #lifetimeOf(identity: SeriesIdentity): Lifetime {
     const existing = this.lifetimes.get(identity.lifetime);
     if (existing !== undefined) return existing;
     this.#retirePredecessors(identity);
@@ -46,11 +53,26 @@ export class ServiceHistory {
     return lifetime;
   }
 
-  addSeries(series: Series, until: number): void {
-    if (series.time.length === 0 || (series.time[0] as number) >= until) return;
+  /**
+   * Adds the blocks that begin before a moment. Running lifetimes first, then new ones in the order they started: a new one tells
+   * that its predecessor is over, and must not tell so while blocks of that one still wait beside it.
+   */
+  addAll(series: readonly Series[], until: number): void {
+    const begun: Series[] = [];
+    for (const one of series) {
+      if (one.time.length === 0 || (one.time[0] as number) >= until) continue;
+      if (this.lifetimes.has(one.lifetime)) this.#add(one, until);
+      else begun.push(one);
+    }
+    if (begun.length > 1) begun.sort((a, b) => a.startedAt - b.startedAt || (a.lifetime < b.lifetime ? -1 : 1));
+    for (const one of begun) this.#add(one, until);
+  }
+
+  #add(series: Series, until: number): void {
     // Late blocks of a lifetime that was already taken for over do not revive it.
-    if ((series.time.at(-1) as number) <= (this.#retired.get(series.lifetime) ?? Number.NEGATIVE_INFINITY)) return;
-    const lifetime = this.lifetimeOf(series);
+    const retired = this.#retired.get(series.lifetime);
+    if (retired !== undefined && !((series.time[firstAfter(series.time, retired)] as number) < until)) return;
+    const lifetime = this.#lifetimeOf(series);
     lifetime.addSeries(series, until);
     this.lastTime = Math.max(this.lastTime, lifetime.lastTime);
   }
@@ -83,7 +105,17 @@ export class ServiceHistory {
       list.push(judgement);
       versions.set(judgement.version, list);
     }
-    return { instances, pooled: [...versions.values()].map(poolJudgements) };
+    return { instances, pooled: [...versions.values()].map((judgements) => this.#compared(poolJudgements(judgements))) };
+  }
+
+  /** Against the last version before it, at the age of the instance that leads. */
+  #compared(pooled: Judgement): Judgement {
+    const lead = [...this.lifetimes.values()].find(
+      ({ identity }) => identity.version === pooled.version && identity.instance === pooled.instances[0],
+    );
+    if (lead === undefined) return pooled;
+    const others = [...this.#ended, ...[...this.lifetimes.values()].map(agedOf)].sort((a, b) => a.startedAt - b.startedAt);
+    return compareVersions(pooled, agedOf(lead), others);
   }
 
   hasLeak(): boolean {
@@ -116,9 +148,9 @@ export class ServiceHistory {
     for (const [quiet, lesson] of this.#quiet) if (quiet !== lifetime && quiet.firstTime < lifetime.identity.startedAt) ended.push(lesson);
     const own = ended.filter((one) => one.replica === replica);
     const teachers = (own.length > 0 ? own : ended).slice(-8);
-    const settled = teachers.filter(({ settledMs }) => settledMs > 0);
-    // Only an unbroken row of lifetimes that all ended growing says that this one will.
-    const since = teachers.findLastIndex(({ recurringGrowth }) => recurringGrowth === 0) + 1;
+    // Lifetimes that grew alike, each until it was restarted, say that this one will; the level they reached is no level held.
+    const since = recurringFrom(teachers);
+    const settled = teachers.slice(0, since).filter(({ settledMs }) => settledMs > 0);
     const width = this.#policy.levelMs;
     return {
       held: width.map((_, index) =>
@@ -127,11 +159,17 @@ export class ServiceHistory {
       excursion: width.map((_, index) => Math.max(0, ...teachers.map(({ excursion }) => excursion[index] ?? 0))),
       settledMs: settled.reduce((sum, { settledMs }) => sum + settledMs, 0),
       version: settled.at(-1)?.version ?? lifetime.identity.version,
-      recurringGrowth: teachers.slice(since).reduce((sum, { recurringGrowth }) => sum + recurringGrowth, 0),
+      recurringGrowth: teachers
+        .slice(since)
+        .reduce((sum, { middleGrowth, lateGrowth, recurringGrowth }) => sum + Math.max(recurringGrowth, middleGrowth + lateGrowth), 0),
     };
   }
 }
 
 function lessonOf(lifetime: Lifetime): EndedLifetime {
-  return { ...lifetime.lesson(), replica: replicaOf(lifetime.identity.instance) };
+  return { ...lifetime.lesson(), ...agedOf(lifetime), replica: replicaOf(lifetime.identity.instance) };
+}
+
+function agedOf({ identity, profile, firstTime }: Lifetime): Aged {
+  return { version: identity.version, startedAt: Math.min(identity.startedAt, firstTime), profile };
 }

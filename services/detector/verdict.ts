@@ -63,12 +63,16 @@ export function judgeLifetime(lifetime: Lifetime, at: number, policy: Policy): J
   const around = lifetime.surroundings();
   const limitBytes = around.limitBytes;
   const level = lifetime.lastLevel;
-  const left = limitBytes - around.besideBytes - level;
-  const reach = (perHour: number) => (limitBytes > 0 && perHour > 0 ? at + (Math.max(0, left) / perHour) * HOUR : null);
-  const climbing = leak !== undefined || verdict === 'undecided';
   const kind: GrowthKind = growth === undefined ? 'unknown' : growthKind(lifetime, growth);
+  // A heap ends at its own limit, which may come before the container's.
+  const inHeap = kind === 'heap' && growth !== undefined ? heapLeft(lifetime, growth) : Number.POSITIVE_INFINITY;
+  const inLimit = limitBytes > 0 ? limitBytes - around.besideBytes - level : Number.POSITIVE_INFINITY;
+  const left = Math.min(inLimit, inHeap);
+  const reach = (perHour: number) => (Number.isFinite(left) && perHour > 0 ? at + (Math.max(0, left) / perHour) * HOUR : null);
+  const climbing = leak !== undefined || verdict === 'undecided';
   const decidesBy = verdict === 'undecided' ? decisionTime(lifetime, growth, warmUp, policy, at) : null;
-  const facts = { lifetime, growth, reason, slope: slope.value, limitBytes, left, kind };
+  const end = inHeap < inLimit ? { name: 'heap limit', limitBytes: around.heapLimitBytes } : { name: 'limit', limitBytes };
+  const facts = { lifetime, growth, reason, slope: slope.value, end, left, kind };
   const { explanation, waitingFor } = explain(facts);
   return {
     service: identity.service,
@@ -97,6 +101,14 @@ export function judgeLifetime(lifetime: Lifetime, at: number, policy: Policy): J
     waitingFor: verdict === 'undecided' ? waitingFor : '',
     decidesBy,
   };
+}
+
+/** Bytes between what a full collection leaves (or the floor of what is used) and the heap's own limit. */
+function heapLeft(lifetime: Lifetime, growth: Growth): number {
+  const { heapLive, heapUsed } = lifetime.resolutionOf(growth);
+  const live = heapLive.at(-1) ?? Number.NaN;
+  const held = Number.isNaN(live) ? (heapUsed.at(-1) ?? Number.NaN) : live;
+  return lifetime.heapLimitBytes > 0 && held > 0 ? lifetime.heapLimitBytes - held : Number.POSITIVE_INFINITY;
 }
 
 function lineOf({ fromTime, toTime, trend }: Since): FittedLine {

@@ -2,7 +2,7 @@
  * Collects decoded batches into the columns of one insert, and how far each partition is covered by it. Pure.
  * No object per row: numbers go into typed arrays that double, identities are appended once per batch.
  */
-import { METRIC_NAMES, type Batch, type MetricName } from '../../shared/sample.ts';
+import { emptyProcesses, METRIC_NAMES, PROCESS_FIELDS, type Batch, type MetricName } from '../../shared/sample.ts';
 import type { ExitRow, SampleColumns } from '../../shared/store/samples.ts';
 
 export interface Block {
@@ -13,31 +13,12 @@ export interface Block {
   readonly rows: number;
 }
 
-const IDENTITY = [
-  'lifetime',
-  'service',
-  'environment',
-  'version',
-  'host',
-  'instance',
-  'pid',
-  'process_started_at',
-  'runtime',
-  'labels',
-] as const;
-
-type Identities = { [Name in (typeof IDENTITY)[number]]: Batch['processes'][Name][number][] };
-
 const INITIAL_ROWS = 1024;
-
-function emptyIdentities(): Identities {
-  return Object.fromEntries(IDENTITY.map((name) => [name, []])) as unknown as Identities;
-}
 
 export class BlockBuilder {
   #rows = 0;
   #capacity = INITIAL_ROWS;
-  #processes = emptyIdentities();
+  #processes = emptyProcesses();
   #sources = { agent: [] as string[], boot: [] as string[], seq: [] as number[] };
   #process = new Uint32Array(INITIAL_ROWS);
   #source = new Uint32Array(INITIAL_ROWS);
@@ -62,7 +43,7 @@ export class BlockBuilder {
     const source = this.#sources.seq.length;
     const start = this.#rows;
     this.#reserve(start + time.length);
-    for (const name of IDENTITY) append<unknown>(this.#processes[name], processes[name]);
+    for (const name of PROCESS_FIELDS) append<unknown>(this.#processes[name], processes[name]);
     this.#sources.agent.push(batch.agent);
     this.#sources.boot.push(batch.boot);
     this.#sources.seq.push(batch.seq);
@@ -105,7 +86,7 @@ export class BlockBuilder {
       rows,
     };
     this.#rows = 0;
-    this.#processes = emptyIdentities();
+    this.#processes = emptyProcesses();
     this.#sources = { agent: [], boot: [], seq: [] };
     this.#process = new Uint32Array(this.#capacity);
     this.#source = new Uint32Array(this.#capacity);

@@ -1,34 +1,17 @@
 /** How figures stand in messages: decimal units, two significant digits where they are small, relative times. Pure. */
+import { bytesDigits, bytesText, scaledBytes } from '../../shared/bytes-text.ts';
 
-const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
-
-function scaled(bytes: number): { value: number; unit: string } {
-  let value = Math.abs(bytes);
-  let unit = 0;
-  // 999.5 would be written as 1000.
-  while (value >= 999.5 && unit < UNITS.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return { value, unit: UNITS[unit] ?? '' };
-}
-
-const digits = (value: number, unit: string): string => value.toFixed(value < 9.95 && unit !== 'B' ? 1 : 0);
-
-export function formatBytes(bytes: number): string {
-  const { value, unit } = scaled(bytes);
-  return `${bytes < 0 ? '−' : ''}${digits(value, unit)} ${unit}`;
-}
+export const formatBytes = (bytes: number): string => bytesText(bytes, { minus: '−' });
 
 export const formatSlope = (bytesPerHour: number): string => `${formatBytes(bytesPerHour)}/h`;
 
 /** Both ends in the unit of the larger one: `15–21 MB/h`. */
 export function formatSlopeInterval(low: number, high: number): string {
   const widest = Math.max(Math.abs(low), Math.abs(high));
-  const { value, unit } = scaled(widest);
+  const { value, unit } = scaledBytes(widest);
   if (widest === 0) return '0 B/h';
   const divisor = widest / value;
-  const write = (bytes: number) => `${bytes < 0 ? '−' : ''}${digits(Math.abs(bytes) / divisor, unit)}`;
+  const write = (bytes: number) => `${bytes < 0 ? '−' : ''}${bytesDigits(Math.abs(bytes) / divisor, unit)}`;
   return write(low) === write(high) ? `${write(high)} ${unit}/h` : `${write(low)}–${write(high)} ${unit}/h`;
 }
 

@@ -2,7 +2,7 @@
  * What a message says, before any channel gives it a form: title, status, facts, reason, next steps, links, SQL. Pure.
  * Moments stay moments (`{ at }`), so a channel that knows the reader's time zone can use it.
  */
-import type { Incident, IncidentEvent } from '../../shared/incident.ts';
+import { stateAt, type Incident, type IncidentEvent } from '../../shared/incident.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import type { Series } from '../../shared/series.ts';
 import { nextSteps, whereItGrows } from './message-advice.ts';
@@ -95,11 +95,6 @@ export function buildMessage({ incident, change, series, at, publicUrl }: Messag
     openedAt: incident.openedAt,
     at,
   };
-}
-
-/** A silence that has run out leaves the incident open, though no event says so. */
-export function stateAt({ state, silencedUntil }: Incident, at: number): Incident['state'] {
-  return state === 'silenced' && silencedUntil !== null && silencedUntil <= at ? 'open' : state;
 }
 
 const isOver = ({ state }: Incident) => state === 'resolved' || state === 'dismissed';

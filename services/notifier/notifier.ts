@@ -16,7 +16,7 @@ import { createIncidentMemory, type KnownIncident, type MemoryPorts } from './in
 import { chartWindow, incidentChart } from './message-chart.ts';
 import { buildMessage } from './message.ts';
 import { createOutbox, type Claim } from './outbox.ts';
-import { decide, TIMING, type Timing } from './plan.ts';
+import { decide, isUnderWay, TIMING, type Timing } from './plan.ts';
 
 export interface NotifierPorts extends MemoryPorts {
   readonly recordDelivery: (delivery: Delivery) => Promise<void>;
@@ -30,6 +30,8 @@ export interface NotifierOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly config: Config;
+  /** No other notifier can have the store open. Default false. */
+  readonly isAlone?: boolean;
   readonly timing?: Partial<NotifierTiming>;
 }
 
@@ -90,7 +92,7 @@ function outcomeOf(result: SendResult, external: External): Pick<Delivery, 'stat
 }
 
 export function createNotifier(options: NotifierOptions): Notifier {
-  const { ports, channels, clock, log, config } = options;
+  const { ports, channels, clock, log, config, isAlone = false } = options;
   const timing = { ...DEFAULT_TIMING, ...options.timing };
   const startedAt = clock.now();
   const secrets = configSecrets(config);
@@ -111,13 +113,14 @@ export function createNotifier(options: NotifierOptions): Notifier {
       at,
       timing,
       startedAt,
+      isAlone,
     });
 
   const memory = createIncidentMemory(ports);
   const outbox = createOutbox({
     recordDelivery: ports.recordDelivery,
     memory,
-    leaseMs: timing.leaseMs,
+    isUnderWay: (delivery, at) => isUnderWay(delivery, { at, timing, startedAt, isAlone }),
     decide: decideFor,
     onUnconfirmed: ({ name }) => deliveriesTotal.inc({ channel: name, outcome: 'unconfirmed' }),
   });

@@ -3,7 +3,7 @@
  *
  * One message, whatever happens:
  *  1. kill -9 between sending and recording leaves an intent without an outcome. One younger than `leaseMs` may be under way elsewhere
- *     and is left alone. An older one is nobody's any more: a channel that can be asked (Slack, by the delivery id in the message's
+ *     and is left alone, unless no other notifier can be there. An older one is nobody's any more: a channel that can be asked (Slack, by the delivery id in the message's
  *     metadata) is asked before anything is sent; for one that cannot (mail, webhooks) the message counts as sent, `unconfirmed`.
  *     It is never repeated. The next change, or a reminder while the incident stays open, goes out in the same thread and says
  *     everything again, so nothing stays unsaid.
@@ -29,7 +29,7 @@ export interface Claim {
 export interface OutboxOptions {
   readonly recordDelivery: (delivery: Delivery) => Promise<void>;
   readonly memory: IncidentMemory;
-  readonly leaseMs: number;
+  readonly isUnderWay: (delivery: Delivery, at: number) => boolean;
   readonly decide: (channel: Channel, known: KnownIncident, at: number) => Decision;
   readonly onUnconfirmed: (channel: Channel) => void;
 }
@@ -56,7 +56,7 @@ const carried = (external: External): External =>
 
 const stepsOf = (external: External): External => Object.fromEntries(Object.entries(external).filter(([key]) => key.startsWith('step_')));
 
-export function createOutbox({ recordDelivery, memory, leaseMs, decide, onUnconfirmed }: OutboxOptions): Outbox {
+export function createOutbox({ recordDelivery, memory, isUnderWay, decide, onUnconfirmed }: OutboxOptions): Outbox {
   const owner = randomUUID();
   const unrecorded: Delivery[] = [];
 
@@ -78,7 +78,7 @@ export function createOutbox({ recordDelivery, memory, leaseMs, decide, onUnconf
 
   const settleStale: Outbox['settleStale'] = async (channel, known, at) => {
     const staleOf = ({ deliveries }: KnownIncident) =>
-      deliveries.filter((one) => one.channel === channel.name && one.state === 'intent' && at - one.at >= leaseMs);
+      deliveries.filter((one) => one.channel === channel.name && one.state === 'intent' && !isUnderWay(one, at));
     if (channel.canAsk || staleOf(known).length === 0) return known;
     // What is remembered may be older than what another notifier has recorded meanwhile.
     const stale = staleOf((await memory.reread(known.incident.id)) ?? known);

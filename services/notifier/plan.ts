@@ -1,8 +1,8 @@
 /** Decides what a channel has to be told of an incident now, with a named reason. Pure. */
-import type { Incident, IncidentEvent } from '../../shared/incident.ts';
+import { stateAt, type Incident, type IncidentEvent } from '../../shared/incident.ts';
 import type { Delivery } from '../../shared/store/deliveries.ts';
 import type { Cadence } from './channel.ts';
-import { stateAt, type Change } from './message.ts';
+import type { Change } from './message.ts';
 
 /** One thing to say. `revision` names it: the event it is of, with a suffix when the same event is spoken of again. */
 export interface Plan {
@@ -21,10 +21,12 @@ export interface PlanInput {
   readonly timing: Timing;
   /** Refusals recorded before this moment are tried again once: settings may have been mended. */
   readonly startedAt: number;
+  /** No other notifier can have the store open: what is under way from before `startedAt` is nobody's any more. */
+  readonly isAlone: boolean;
 }
 
 export interface Timing {
-  /** An intent younger than this may be under way in another process. */
+  /** An intent younger than this may be under way in another process. Above the longest send and what clocks differ by. */
   readonly leaseMs: number;
   /** Least time between two edits that only bring new figures. */
   readonly editIntervalMs: number;
@@ -62,13 +64,21 @@ export function retryAt({ at, attempt, external }: Delivery): number {
   return at + Math.max(backoff, Number(external['retry_after_ms'] ?? 0));
 }
 
+/** Somebody may be sending it at this moment. */
+export function isUnderWay(
+  delivery: Delivery,
+  { at, timing, startedAt, isAlone }: Pick<PlanInput, 'at' | 'timing' | 'startedAt' | 'isAlone'>,
+): boolean {
+  const isOfTheDead = isAlone && delivery.at < startedAt;
+  return delivery.state === 'intent' && at - delivery.at < timing.leaseMs && !isOfTheDead;
+}
+
 /** Told, or perhaps told: `unconfirmed` counts, and so does an intent on a channel that can be asked. */
 const mayHaveArrived = ({ state, external }: Delivery) => state !== 'failed' || external['ts'] !== undefined;
 
 export function decide(input: PlanInput): Decision {
   const { incident, deliveries, at, cadence } = input;
-  const isUnderWay = deliveries.some((delivery) => delivery.state === 'intent' && at - delivery.at < input.timing.leaseMs);
-  if (isUnderWay) return { wait: 'under-way' };
+  if (deliveries.some((delivery) => isUnderWay(delivery, input))) return { wait: 'under-way' };
   const last = latest(deliveries.filter(mayHaveArrived));
   const isOpen = stateAt(incident, at) === 'open';
   if (last === undefined && !isOpen) return { nothing: 'over-before-told' };

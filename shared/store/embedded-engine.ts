@@ -16,7 +16,15 @@ import {
 } from '@clickhouse/client';
 import { Session, type ChdbResult } from 'chdb';
 import { createChdbConnection } from 'chdb/connection';
-import { QUERY_TIMEOUT_MS, WRITE_SETTINGS, userSettings, type Engine, type EngineQuery, type UserLimits } from './engine.ts';
+import {
+  QUERY_TIMEOUT_MS,
+  WRITE_SETTINGS,
+  userSettings,
+  type Engine,
+  type EngineQuery,
+  type UserAnswer,
+  type UserLimits,
+} from './engine.ts';
 import { quoteString } from './parameters.ts';
 
 /** At most so many at once, first come first served. */
@@ -60,13 +68,13 @@ class Lane {
   }
 
   /** The signal gives up the wait, not the work: chDB cannot interrupt a query, so the lane stays taken until its time cap. */
-  run(sql: string, format: string, signal?: AbortSignal): Promise<Buffer> {
+  run(sql: string, format: string, signal?: AbortSignal): Promise<UserAnswer> {
     const result = this.#tail.then(() => this.#gate.run(() => this.#execute(sql, format, signal)));
     this.#tail = result.catch(() => undefined);
     return signal === undefined ? result : abortable(result, signal);
   }
 
-  async #execute(sql: string, format: string, signal: AbortSignal | undefined): Promise<Buffer> {
+  async #execute(sql: string, format: string, signal: AbortSignal | undefined): Promise<UserAnswer> {
     signal?.throwIfAborted();
     try {
       this.#client ??= await this.#connect();
@@ -96,11 +104,11 @@ class Lane {
   }
 }
 
-async function collect(client: ClickHouseClient, sql: string, format: string): Promise<Buffer> {
-  const { stream } = await client.exec({ query: sql, clickhouse_settings: { default_format: format } as ClickHouseSettings });
+async function collect(client: ClickHouseClient, sql: string, format: string): Promise<UserAnswer> {
+  const { stream, summary } = await client.exec({ query: sql, clickhouse_settings: { default_format: format } as ClickHouseSettings });
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(chunk as Buffer);
-  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+  return { body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), rows: Number(summary?.result_rows ?? 0) };
 }
 
 function abortable<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
@@ -192,12 +200,12 @@ export class EmbeddedEngine implements Engine {
     return engine;
   }
 
-  query({ sql, format, signal }: EngineQuery): Promise<Buffer> {
+  async query({ sql, format, signal }: EngineQuery): Promise<Buffer> {
     const lane = this.#readers[this.#nextReader++ % this.#readers.length]!;
-    return lane.run(sql, format, signal);
+    return (await lane.run(sql, format, signal)).body;
   }
 
-  userQuery({ sql, format, signal }: EngineQuery): Promise<Buffer> {
+  userQuery({ sql, format, signal }: EngineQuery): Promise<UserAnswer> {
     return this.#user.run(sql, format, signal);
   }
 

@@ -9,11 +9,17 @@ export interface EngineQuery {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface UserAnswer {
+  readonly body: Buffer;
+  /** Rows of the answer, as far as the engine says; 0 where it does not. */
+  readonly rows: number;
+}
+
 export interface Engine {
   /** A read by one of our own services. */
   query(request: EngineQuery): Promise<Buffer>;
   /** A read by people: own connection, read-only from the start, with time, row and memory caps the query cannot lift. */
-  userQuery(request: EngineQuery): Promise<Buffer>;
+  userQuery(request: EngineQuery): Promise<UserAnswer>;
   /** A statement that changes something and answers nothing. */
   command(sql: string): Promise<void>;
   /** `prefix` is `INSERT INTO … FORMAT …`. */

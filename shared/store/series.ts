@@ -23,6 +23,7 @@ interface Source {
   readonly stepMs: number;
   readonly time: string;
   readonly samples: string;
+  readonly lastTime: string;
   min(metric: string): string;
   last(metric: string): string;
   max(metric: string): string;
@@ -33,6 +34,7 @@ const RAW: Source = {
   stepMs: 1,
   time: 'time',
   samples: 'count()',
+  lastTime: 'max(time)',
   min: (metric) => `min(${metric})`,
   last: (metric) => `argMax(${metric}, time)`,
   max: (metric) => `max(${metric})`,
@@ -43,6 +45,7 @@ const rollup = (table: string, time: string, stepMs: number): Source => ({
   stepMs,
   time,
   samples: 'sum(samples)',
+  lastTime: 'max(last_time)',
   min: (metric) => `min(${metric}_min)`,
   last: (metric) => `argMax(${metric}_last, ${time})`,
   max: (metric) => `max(${metric}_max)`,
@@ -70,6 +73,7 @@ const AGGREGATE: Readonly<Record<BlockColumn, (source: Source) => string>> = {
   // Agents send counters; only history files carry a rate.
   requestRateMean: () => 'NULL',
   sampleCount: (source) => source.samples,
+  timeLast: (source) => `toUnixTimestamp64Milli(${source.lastTime})`,
 };
 
 const BLOCK_START = (source: Source) =>

@@ -8,6 +8,7 @@ import {
   userSettings,
   type Engine,
   type EngineQuery,
+  type UserAnswer,
   type UserLimits,
 } from './engine.ts';
 
@@ -79,15 +80,16 @@ export class ServerEngine implements Engine {
     return collect(stream);
   }
 
-  async userQuery({ sql, format, signal }: EngineQuery): Promise<Buffer> {
-    const { stream } = await this.#reader.exec({
+  async userQuery({ sql, format, signal }: EngineQuery): Promise<UserAnswer> {
+    const { stream, summary } = await this.#reader.exec({
       query: sql,
       // A user whose profile is read-only may set nothing; its profile has to hold the caps then.
       clickhouse_settings: {
         default_format: format,
+        // Of the interface, no setting: the summary then speaks of the whole answer.
+        wait_end_of_query: 1,
         ...(this.#options.readerUsername === ''
           ? {
-              wait_end_of_query: 1,
               cancel_http_readonly_queries_on_client_close: 1,
               ...Object.fromEntries(userSettings(this.#options.userLimits)),
             }
@@ -95,7 +97,7 @@ export class ServerEngine implements Engine {
       } as ClickHouseSettings,
       ...(signal === undefined ? {} : { abort_signal: signal }),
     });
-    return collect(stream);
+    return { body: await collect(stream), rows: Number(summary?.result_rows ?? 0) };
   }
 
   async command(sql: string): Promise<void> {

@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { LeaklineError } from '../errors.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
-import { DEFAULT_USER_LIMITS, type Engine, type UserLimits } from './engine.ts';
+import { DEFAULT_USER_LIMITS, type Engine, type UserAnswer, type UserLimits } from './engine.ts';
 import type { EncodedBlock } from './native-block.ts';
 import { bindParameters, type SqlParams } from './parameters.ts';
 import { ServerEngine } from './server-engine.ts';
@@ -35,13 +35,15 @@ interface QueryOptions {
 export class Store {
   readonly database: string;
   readonly embedded: boolean;
+  readonly userLimits: UserLimits;
   readonly #engine: Engine;
   #closed = false;
 
-  constructor(engine: Engine, database: string, embedded: boolean) {
+  constructor(engine: Engine, database: string, embedded: boolean, userLimits: UserLimits) {
     this.#engine = engine;
     this.database = database;
     this.embedded = embedded;
+    this.userLimits = userLimits;
   }
 
   /** Rows as objects. `{name:Type}` in the SQL takes its value from `params`. */
@@ -56,7 +58,7 @@ export class Store {
   }
 
   /** A statement by people, already checked by user-sql.ts, on the read-only connection. */
-  async userQueryBytes(sql: string, format: string, options: QueryOptions = {}): Promise<Buffer> {
+  async userQuery(sql: string, format: string, options: QueryOptions = {}): Promise<UserAnswer> {
     return this.#run('query', () => this.#engine.userQuery({ sql, format, signal: options.signal }));
   }
 
@@ -115,13 +117,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   if (options.url !== undefined) {
     const { username = 'default', password = '', readerUsername = '', readerPassword = '' } = options;
     const engine = new ServerEngine({ url: options.url, database, username, password, readerUsername, readerPassword, userLimits });
-    return new Store(engine, database, false);
+    return new Store(engine, database, false, userLimits);
   }
   const path = resolve(options.path ?? '');
   mkdirSync(path, { recursive: true });
   try {
     const engine = await EmbeddedEngine.open({ path, database, userLimits, maxMemoryBytes: options.maxMemoryBytes ?? 2 * 1024 ** 3 });
-    return new Store(engine, database, true);
+    return new Store(engine, database, true, userLimits);
   } catch (error) {
     throw toStoreError(error, `open ${path}`);
   }

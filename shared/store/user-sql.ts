@@ -18,6 +18,8 @@ export interface UserSqlResult {
   readonly format: string;
   readonly contentType: string;
   readonly body: Buffer;
+  /** The cap on rows where the answer reached it: there may be more. */
+  readonly cutAtRows: number | undefined;
 }
 
 const CONTENT_TYPES: readonly (readonly [RegExp, string])[] = [
@@ -118,11 +120,13 @@ export interface GuardedSql {
 export async function guardUserSql(sql: string, database: string, explain: (sql: string) => Promise<string>): Promise<GuardedSql> {
   const { text, format, select } = parse(sql);
   if (format !== undefined && !/^\w+$/.test(format)) throw refuse(`format ${JSON.stringify(format)} is not a name`);
-  if (select !== undefined) {
-    checkTree(await explain(`EXPLAIN QUERY TREE run_passes = 0 ${select}`), database);
-    checkTree(await explain(`EXPLAIN QUERY TREE ${select}`), database);
-  }
-  return { text, format };
+  if (select === undefined) return { text, format };
+  const tree = await explain(`EXPLAIN QUERY TREE run_passes = 0 ${select}`);
+  checkTree(tree, database);
+  checkTree(await explain(`EXPLAIN QUERY TREE ${select}`), database);
+  // The engine caps each member of a UNION, INTERSECT or EXCEPT by itself: too many rows, or a wrong difference.
+  const isCapped = select !== text || !tree.startsWith('UNION');
+  return { text: isCapped ? text : `SELECT * FROM (${text})`, format };
 }
 
 /** What went wrong with a statement by people is theirs to mend, the engine's words help. */
@@ -145,11 +149,13 @@ export const contentTypeOf = (format: string): string =>
 
 export async function runUserSql(store: Store, sql: string, options: UserSqlOptions = {}): Promise<UserSqlResult> {
   const { signal } = options;
-  const explain = async (text: string) => (await store.userQueryBytes(text, 'TSVRaw', { signal })).toString('utf8');
+  const explain = async (text: string) => (await store.userQuery(text, 'TSVRaw', { signal })).body.toString('utf8');
   try {
     const guarded = await guardUserSql(sql, store.database, explain);
     const format = guarded.format ?? options.format ?? 'JSONCompact';
-    return { format, contentType: contentTypeOf(format), body: await store.userQueryBytes(guarded.text, format, { signal }) };
+    const { body, rows } = await store.userQuery(guarded.text, format, { signal });
+    const { maxRows } = store.userLimits;
+    return { format, contentType: contentTypeOf(format), body, cutAtRows: rows >= maxRows ? maxRows : undefined };
   } catch (error) {
     throw toRefusal(error);
   }

@@ -16,8 +16,12 @@ export interface CaseLifetime {
   readonly version: string;
   readonly time: number[];
   readonly rss: number[];
+  /** Of recorded processes only; generated histories have no second opinion on what is resident. */
+  readonly anon?: number[];
   readonly heapUsed: number[] | undefined;
   readonly heapLive: number[] | undefined;
+  readonly heapCommitted?: number[];
+  readonly heapLimit?: number[];
   readonly workingSet: number[] | undefined;
   readonly load: number[] | undefined;
   readonly limit: number;

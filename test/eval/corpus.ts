@@ -8,7 +8,7 @@ export type Part = 'dev' | 'held';
 
 const SEEDS: Record<Part, { readonly first: number; readonly stretch: number }> = {
   dev: { first: 1_000, stretch: 0 },
-  held: { first: 900_000, stretch: 0.12 },
+  held: { first: 7_300_000, stretch: 0.12 },
 };
 
 export interface CaseId {
@@ -39,6 +39,7 @@ const SHAPED = ['machine', 'leak on a machine', 'JVM heap'];
 export function setOf(family: string): string {
   if (family === 'JVM heap') return 'JVM heaps';
   if (family.endsWith('machine')) return 'machines';
+  if (family.endsWith('real program')) return 'real programs';
   return family.endsWith('real pod') ? 'real pods' : 'synthetic';
 }
 

@@ -1,8 +1,9 @@
 /** Child process of the evaluation: generates, walks and scores its share of the cases. */
 import { policyFor } from '../../services/detector/policy.ts';
 import type { Case } from './corpus-case.ts';
-import { makeCase, type CaseId } from './corpus.ts';
+import { makeCase, type CaseId, type Part } from './corpus.ts';
 import { nezhaCases } from './nezha.ts';
+import { programCases } from './programs.ts';
 import { RIVALS, rivalOpenings } from './rivals.ts';
 import { scoreCase, type Outcome } from './score.ts';
 import { detect } from './walk.ts';
@@ -12,6 +13,8 @@ export interface Job {
   readonly rivals: boolean;
   /** File of real pods to score too; '' = none. */
   readonly pods: string;
+  /** Part of the recorded programs to score too. */
+  readonly programs: Part | undefined;
 }
 
 /** Outcomes per rule name; the detector's name is `leakline`. */
@@ -27,6 +30,7 @@ async function work(job: Job): Promise<Results> {
   };
   for (const id of job.ids) score(makeCase(id));
   if (job.pods !== '') for (const one of await nezhaCases(job.pods)) score(one);
+  if (job.programs !== undefined) for (const one of await programCases(job.programs)) score(one);
   return results;
 }
 

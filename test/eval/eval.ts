@@ -40,6 +40,7 @@ async function evaluate(part: Part, count: number): Promise<Results> {
           ids: ids.filter((__, index) => index % workers === worker),
           rivals: flags.rivals,
           pods: worker === 0 ? flags.pods : '',
+          programs: worker === workers - 1 && new RegExp(flags.family).test('leak in a real program') ? part : undefined,
         };
         child.send(job);
       });

@@ -26,31 +26,34 @@ function emptyLifetime(limit: number, heap: boolean, live: boolean): CaseLifetim
 /** A machine's level over time in shares of its base: the sum of what runs on it. */
 function machineLevel(random: Random, hours: number): (t: number) => number {
   const parts: ((t: number) => number)[] = [];
-  const jobs = random.int(0, 14);
+  const busy = random.chance(0.7) ? random.scale(0.5, 30) : 0;
+  const jobs = Math.round((busy * hours) / 168);
+  const typical = random.scale(0.01, 0.09);
+  const longest = random.scale(2, 120);
   for (let job = 0; job < jobs; job += 1) {
-    const from = random.between(-100, hours);
-    const span = random.scale(0.5, 200);
-    const size = 0.04 * Math.exp(0.8 * random.gauss());
-    const rise = random.scale(0.02, 3);
+    const from = random.between(-20, hours);
+    const span = random.scale(0.15, longest);
+    const size = typical * Math.exp(0.8 * random.gauss());
+    const rise = random.scale(0.02, 0.15 * span + 0.03);
     parts.push((t) => (t < from || t > from + span ? 0 : size * Math.min(1, (t - from) / rise)));
   }
-  const daily = random.chance(0.6) ? random.between(0, 0.08) : 0;
+  const daily = random.chance(0.5) ? random.between(0, 0.07) : 0;
   const phase = random.between(0, 24);
   parts.push((t) => daily * Math.sin((2 * Math.PI * (t - phase)) / 24) * (Math.floor(t / 24) % 7 >= 5 ? 0.4 : 1));
-  if (random.chance(0.4)) {
+  if (random.chance(0.3)) {
     const at = random.between(0, 24);
     const size = random.between(0.03, 0.25);
-    const decay = random.scale(0.3, 10);
+    const decay = random.scale(0.3, 6);
     parts.push((t) => size * Math.exp(-((((t - at) % 24) + 24) % 24) / decay));
   }
-  if (random.chance(0.35)) {
+  if (random.chance(0.2)) {
     // File pages or slabs that creep and are dropped by maintenance.
     const every = random.between(60, 300);
     const size = random.between(0.02, 0.1);
     const offset = random.between(0, every);
     parts.push((t) => (size * ((t + offset) % every)) / every);
   }
-  if (random.chance(0.3)) {
+  if (random.chance(0.35)) {
     const at = random.between(0.1, 0.9) * hours;
     const by = random.between(-0.3, 0.3);
     const over = random.scale(0.05, 6);
@@ -65,10 +68,10 @@ export function machineCase(seed: number, stretch: number, leaks: boolean): Case
   const interval = random.pick([1, 1, 5]) / 60;
   const level = machineLevel(random, hours);
   const base = random.scale(100, 8000) * MB;
-  const noise = random.scale(0.0005, 0.02);
-  const correlation = random.between(0, 0.95);
-  const wander = random.between(0, 0.04);
-  const wanderHours = random.scale(3, 100);
+  const noise = random.scale(0.0005, 0.03);
+  const correlation = Math.exp(-interval / random.scale(0.01, 2));
+  const wander = random.scale(0.001, 0.04);
+  const wanderHours = random.scale(0.5, 100);
   const pull = interval / wanderHours;
   const lifetime = emptyLifetime(0, false, false);
   let fast = 0;
@@ -121,9 +124,11 @@ export function heapCase(seed: number, stretch: number): Case {
   const climbHours = random.scale(3, 120);
   const trigger = random.between(0.45, 0.85);
   const jitter = random.between(0, 0.15);
-  const showsLive = random.chance(0.4);
-  const asRss = random.pick(['heap', 'committed', 'heap plus']);
-  const lifetime = emptyLifetime(Math.round(asRss === 'heap' ? max : 1.25 * max), true, showsLive);
+  const told = random.pick(['nothing', 'nothing', 'used', 'used and live']);
+  const showsLive = told === 'used and live';
+  // Pages that a heap once needed and keeps are growth without a visible cause unless the heap is told.
+  const asRss = random.pick(told === 'nothing' ? ['heap', 'heap plus'] : ['heap', 'committed', 'heap plus']);
+  const lifetime = emptyLifetime(Math.round(asRss === 'heap' ? max : 1.25 * max), told !== 'nothing', showsLive);
   let old = 0;
   let phase = 0;
   let threshold = trigger;

@@ -33,15 +33,18 @@ function fill(row: HistoryRow, service: string, lifetime: CaseLifetime, index: n
   row.version = lifetime.version;
   row.time = lifetime.time[index] as number;
   row.rss = lifetime.rss[index] as number;
+  row.anon = lifetime.anon?.[index] ?? Number.NaN;
   row.heap_used = lifetime.heapUsed?.[index] ?? Number.NaN;
   row.heap_live = lifetime.heapLive?.[index] ?? Number.NaN;
+  row.heap_committed = lifetime.heapCommitted?.[index] ?? Number.NaN;
+  row.heap_limit = lifetime.heapLimit?.[index] ?? Number.NaN;
   row.working_set = lifetime.workingSet?.[index] ?? Number.NaN;
   row.requests_per_second = lifetime.load?.[index] ?? Number.NaN;
   row.limit = lifetime.limit > 0 ? lifetime.limit : Number.NaN;
 }
 
-export function detect(one: Case, policy: Policy): readonly Judgement[] {
-  const walk = new ServiceWalk(one.name, '', policy, STEP_MS);
+export function detect(one: Case, policy: Policy, stepMs = STEP_MS): readonly Judgement[] {
+  const walk = new ServiceWalk(one.name, '', policy, stepMs);
   const row = newRow();
   eachSample(one, (lifetime, index) => {
     fill(row, one.name, lifetime, index);

@@ -1,6 +1,6 @@
 /**
  * A real Kafka broker on a free loopback port: in Docker where a daemon answers and has the image, from Maven's jars
- * (infra/kafka) otherwise. Says on stderr which. Throws when neither works: what needs a broker fails without one.
+ * (infra/kafka) otherwise. Says on stderr which, and why not the other. Throws when neither works: what needs a broker fails without one.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,6 +25,8 @@ export interface KafkaBroker {
 
 const IMAGE = 'apache/kafka:4.1.0';
 const READY_TIMEOUT_MS = 120_000;
+/** A registry that does not answer must not hold up a run that has another way. */
+const PULL_TIMEOUT_MS = 300_000;
 
 export async function startKafka(): Promise<KafkaBroker> {
   const failures: string[] = [];
@@ -34,7 +36,8 @@ export async function startKafka(): Promise<KafkaBroker> {
   ] as const) {
     try {
       const broker = await start(await freePortPair());
-      process.stderr.write(`kafka: ${name} broker on ${broker.brokers.join(',')}\n`);
+      const why = failures.length === 0 ? '' : ` (${failures.join('; ')})`;
+      process.stderr.write(`kafka: ${name} broker on ${broker.brokers.join(',')}${why}\n`);
       return broker;
     } catch (error) {
       failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
@@ -56,8 +59,20 @@ async function freePortPair(): Promise<number> {
   }
 }
 
+function docker(args: readonly string[], timeout: number): { ok: boolean; said: string } {
+  const { status, stderr, error } = spawnSync('docker', args, { timeout, encoding: 'utf8' });
+  return { ok: status === 0, said: error?.message ?? stderr.trim().split('\n').at(-1) ?? '' };
+}
+
+function requireImage(): void {
+  if (!docker(['version'], 10_000).ok) throw new Error('no Docker daemon answers');
+  if (docker(['image', 'inspect', IMAGE], 10_000).ok) return;
+  const pull = docker(['pull', '--quiet', IMAGE], PULL_TIMEOUT_MS);
+  if (!pull.ok) throw new Error(`the daemon answers but cannot get ${IMAGE}: ${pull.said}`);
+}
+
 async function startContainer(port: number): Promise<KafkaBroker> {
-  if (spawnSync('docker', ['version'], { timeout: 10_000, stdio: 'ignore' }).status !== 0) throw new Error('no Docker daemon answers');
+  requireImage();
   const container = await new GenericContainer(IMAGE)
     .withExposedPorts({ container: port, host: port })
     .withEnvironment({

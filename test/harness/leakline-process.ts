@@ -1,12 +1,19 @@
 /** The `leakline` command as a process of its own, from the sources: started, killed, started again on the same port. */
-import { fork, type ChildProcess } from 'node:child_process';
+import { execFile, fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 const MAIN = join(import.meta.dirname, '../../services/main.ts');
-const UP_TIMEOUT_MS = 60_000;
+/** Deadlines of the hopeless, not expectations: a machine may be busy with ten other things. */
+const UP_TIMEOUT_MS = 300_000;
 const STOP_TIMEOUT_MS = 20_000;
+
+const FROM_SOURCES = ['--import', import.meta.resolve('tsx')];
+
+/** Nothing of the project's or the test's own settings. */
+const inherited = () =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(LEAKLINE_|VITEST|NODE_OPTIONS|NODE_ENV)/.test(name)));
 
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -14,6 +21,21 @@ export async function freePort(): Promise<number> {
   const { port } = server.address() as { port: number };
   await new Promise((resolve) => server.close(resolve));
   return port;
+}
+
+export interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command that ends by itself, run to its end. */
+export async function runLeakline(args: readonly string[], cwd: string): Promise<Ended> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [...FROM_SOURCES, MAIN, ...args], { cwd, env: inherited() }, (_error, stdout, stderr) =>
+      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+    );
+  });
 }
 
 export interface LeaklineCommand {
@@ -41,13 +63,10 @@ export class LeaklineProcess {
 
   async start(): Promise<void> {
     const { args, cwd, env = {}, healthUrl } = this.#command;
-    const inherited = Object.fromEntries(
-      Object.entries(process.env).filter(([name]) => !/^(LEAKLINE_|VITEST|NODE_OPTIONS|NODE_ENV)/.test(name)),
-    );
     const child = fork(MAIN, [...args], {
       cwd,
-      env: { ...inherited, ...env },
-      execArgv: ['--import', import.meta.resolve('tsx')],
+      env: { ...inherited(), ...env },
+      execArgv: FROM_SOURCES,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#child = child;

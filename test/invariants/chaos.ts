@@ -42,7 +42,8 @@ export interface ChaosResult extends Verdict {
 const SIMULATED = 'simulated-';
 const SIMULATED_AGENTS = 8;
 const PROCESSES = 5;
-const SETTLE_TIMEOUT_MS = 120_000;
+/** Of the hopeless: a busy machine takes its time to start a process. */
+const SETTLE_TIMEOUT_MS = 600_000;
 
 /** Small, seeded, good enough to choose moments: mulberry32. */
 export function seededRandom(seed: number): () => number {
@@ -84,7 +85,7 @@ async function metricOf(url: string, name: string): Promise<number> {
 }
 
 export async function runChaos({ brokers, seed, kills, storeKills, say }: ChaosOptions): Promise<ChaosResult> {
-  const lifecycle = createLifecycle(40_000);
+  const lifecycle = createLifecycle(120_000);
   const directory = mkdtempSync(join(tmpdir(), 'leakline-chaos-'));
   lifecycle.onStop('directory', () => rmSync(directory, { recursive: true, force: true }));
   try {
@@ -159,8 +160,9 @@ async function faults(options: ChaosOptions, directory: string, lifecycle: Retur
 
   const stored = () => metricOf(ingesterUrl, 'leakline_ingester_rows_total');
   const killed: Record<string, number> = {};
+  const givingUp = new AbortController();
   const killAgain = async (name: string, target: LeaklineProcess, times: number, ready: () => Promise<boolean>, spreadMs: number) => {
-    for (let count = 0; count < times; count++) {
+    for (let count = 0; count < times && !givingUp.signal.aborted; count++) {
       await until(ready, `${name} to work again`, () => target.output);
       await systemClock.sleep(random() * spreadMs);
       await target.kill();
@@ -176,12 +178,20 @@ async function faults(options: ChaosOptions, directory: string, lifecycle: Retur
     if (isMore) acknowledgedBefore = oracle.acknowledgedBatches;
     return Promise.resolve(isMore);
   };
-  await Promise.all([
+  const killing = [
     killAgain('agent', agent, kills, () => Promise.resolve(true), 9_000),
     killAgain('gateway', gateway, kills, acknowledgedMore, 4_000),
     killAgain('ingester', ingester, kills, async () => (await stored()) > 0, 1_500),
     killAgain('store', storeProcess, storeKills, async () => (await stored()) > 0, 6_000),
-  ]);
+  ];
+  try {
+    await Promise.all(killing);
+  } catch (error) {
+    // Nothing may be started again while the folders go.
+    givingUp.abort();
+    await Promise.allSettled(killing);
+    throw error;
+  }
 
   await until(
     async () => (await stored()) > 0,

@@ -67,6 +67,19 @@ describe('kill -9', () => {
     }
   }, 240_000);
 
+  it('where no other notifier can be, the next one takes over at once, and otherwise not before the lease is over', async () => {
+    const killedAt = systemClock.now();
+    stage.log.append(event('opened', killedAt));
+    // After the intent and before anything was asked of Slack.
+    expect(await runChild(slackSettings(), killedAt, 3)).toBeUndefined();
+    const config = notifyConfig(slackSettings());
+    const next = (isAlone: boolean) => stage.notifier(stage.channels(config), { config, isAlone });
+    expect(stage.log.deliveries()[0]?.state).toBe('intent');
+    expect(await next(false).deliverPending(stage.log.deliveries()[0]!.at + 20_000)).toMatchObject({ sent: 0, waiting: 1 });
+    expect(await next(true).deliverPending(systemClock.now())).toMatchObject({ sent: 1 });
+    expect([slack.roots().length, slack.messages.length]).toEqual([1, 2]);
+  });
+
   it('between sending a mail and recording it sends no second one, and the end still comes in its thread', async () => {
     stage.log.append(event('opened', NOW));
     // Steps 0 to 3 record the intent and the subject; step 4 comes before the outcome is recorded.

@@ -205,6 +205,19 @@ describe('SQL', () => {
     complaints = complaints.filter((complaint) => !complaint.includes('400'));
   });
 
+  it('says that an answer was cut, and nothing of the kind where it was not', async () => {
+    await page.goto(`${base}/sql`);
+    for (const [rows, said] of [
+      [100_001, 'Cut at 100,000 rows, there may be more'],
+      [3, '3 rows in'],
+    ] as const) {
+      await page.getByLabel('Query').fill(`SELECT number AS n FROM numbers(${rows})`);
+      await page.keyboard.press('Control+Enter');
+      await expect.poll(() => page.locator('.result-head').textContent()).toContain(said);
+    }
+    expect(await page.locator('.result-head').textContent()).not.toContain('Cut');
+  });
+
   it('shows a text format as text', async () => {
     await page.goto(`${base}/sql`);
     await page.getByLabel('Query').fill('SELECT 7 AS seven FORMAT Vertical');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { eventId, foldEvents, incidentId, type IncidentEvent } from '../../shared/incident.ts';
+import { eventId, foldEvents, incidentAt, incidentId, type IncidentEvent } from '../../shared/incident.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 
 const judgement = { service: 'checkout', environment: 'prod', version: 'v1', verdict: 'leak' } as Judgement;
@@ -36,6 +36,14 @@ describe('foldEvents', () => {
   it('keeps a silence through updates', () => {
     const folded = foldEvents([by('opened', 1), by('silenced', 2), by('updated', 3)]).get(incident);
     expect(folded?.silencedUntil).toBe(502);
+  });
+
+  it('a silence ends by itself, and whoever silences again begins a new one', () => {
+    const silenced = foldEvents([by('opened', 1), by('silenced', 2)]).get(incident)!;
+    expect(incidentAt(silenced, 501)).toEqual(silenced);
+    expect(incidentAt(silenced, 502)).toMatchObject({ state: 'open', silencedUntil: null });
+    const again = foldEvents([by('opened', 1), by('silenced', 2), { ...by('silenced', 600), id: 'again' }]).get(incident)!;
+    expect(incidentAt(again, 700)).toMatchObject({ state: 'silenced', silencedUntil: 1100 });
   });
 
   it('does not depend on the order events are read in, nor on duplicates', () => {

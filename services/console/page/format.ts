@@ -1,26 +1,10 @@
 /** How figures are written for people: decimal units, tabular numerals, no false precision. */
+import { bytesDigits, bytesText, scaledBytes } from '../../../shared/bytes-text.ts';
 
-const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 const MINUS = '\u2212';
 const SPACE = '\u202f';
 
-function scaled(bytes: number): { value: number; unit: string } {
-  let value = Math.abs(bytes);
-  let unit = 0;
-  // 999.5 would be written as 1000.
-  while (value >= 999.5 && unit < UNITS.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return { value, unit: UNITS[unit] ?? '' };
-}
-
-const digits = (value: number, unit: string): string => value.toFixed(value < 9.95 && unit !== 'B' ? 1 : 0);
-
-export function formatBytes(bytes: number): string {
-  const { value, unit } = scaled(bytes);
-  return `${bytes < 0 ? MINUS : ''}${digits(value, unit)}${SPACE}${unit}`;
-}
+export const formatBytes = (bytes: number): string => bytesText(bytes, { minus: MINUS, space: SPACE });
 
 export function formatSlope(bytesPerHour: number): string {
   if (Math.abs(bytesPerHour) < 500) return `0${SPACE}kB/h`;
@@ -31,11 +15,11 @@ export function formatSlope(bytesPerHour: number): string {
 export function formatSlopeInterval(low: number | null, high: number | null): string {
   if (low === null || high === null) return '';
   const widest = Math.max(Math.abs(low), Math.abs(high));
-  const { value, unit } = scaled(widest);
+  const { value, unit } = scaledBytes(widest);
   if (widest === 0) return '';
   const divisor = widest / value;
   const write = (bytes: number) => {
-    const text = digits(Math.abs(bytes) / divisor, unit);
+    const text = bytesDigits(Math.abs(bytes) / divisor, unit);
     return bytes < 0 && Number(text) !== 0 ? MINUS + text : text;
   };
   return `${write(low)} to ${write(high)}${SPACE}${unit}/h`;

@@ -64,6 +64,8 @@ interface Asked {
   /** A statement with a FORMAT clause of its own answers in text. */
   readonly result: Result | string | null;
   readonly error: string;
+  /** The cap on rows where the answer reached it; 0 = all of it came. */
+  readonly cutAtRows: number;
   readonly tookMs: number;
 }
 
@@ -96,9 +98,10 @@ export function SqlView() {
     try {
       const response = await postJson('/sql', { query, format: 'JSONCompact' }, controller.signal);
       const text = await response.text();
-      setAsked({ query, result: asTable(text) ?? text, error: '', tookMs: took() });
+      const cutAtRows = Number(response.headers.get('x-leakline-cut-at-rows') ?? 0);
+      setAsked({ query, result: asTable(text) ?? text, error: '', cutAtRows, tookMs: took() });
     } catch (error) {
-      if (!controller.signal.aborted) setAsked({ query, result: null, error: wordOf(error), tookMs: took() });
+      if (!controller.signal.aborted) setAsked({ query, result: null, error: wordOf(error), cutAtRows: 0, tookMs: took() });
     }
     if (running.current === controller) setBusy(false);
   };
@@ -168,6 +171,9 @@ export function SqlView() {
             <span class="muted">
               {typeof asked.result === 'string' ? 'Answered' : plural(asked.result.rows, 'row')} in {formatDuration(asked.tookMs)}
               {typeof asked.result !== 'string' && asked.result.data.length > MOST_SHOWN ? `, the first ${MOST_SHOWN} shown` : ''}
+              {asked.cutAtRows > 0
+                ? `. Cut at ${asked.cutAtRows.toLocaleString('en')} rows, there may be more: narrow it with WHERE, or aggregate.`
+                : ''}
             </span>
             {typeof asked.result !== 'string' && (
               <button type="button" class="quiet" onClick={() => download(asked.query)}>

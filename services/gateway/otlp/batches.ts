@@ -1,6 +1,6 @@
 /** Resources with their data points → batches, one per host, named so that a resent request gives the same batches. Pure. */
 import { createHash } from 'node:crypto';
-import { METRIC_NAMES, type Batch, type MetricName, type ProcessIdentity } from '../../../shared/sample.ts';
+import { appendProcess, emptyProcesses, METRIC_NAMES, type Batch, type MetricName, type ProcessIdentity } from '../../../shared/sample.ts';
 import { identityOf } from './identity.ts';
 import type { OtlpResource } from './points.ts';
 import { rowsOf, type PointRefusal, type SampleRow } from './rows.ts';
@@ -37,19 +37,9 @@ function seqOf(processes: readonly ProcessRows[], newest: number): number {
 }
 
 function columnsOf(processes: readonly ProcessIdentity[]): Batch['processes'] {
-  const column = <Field extends keyof ProcessIdentity>(field: Field) => processes.map((process) => process[field]);
-  return {
-    lifetime: column('lifetime'),
-    service: column('service'),
-    environment: column('environment'),
-    version: column('version'),
-    host: column('host'),
-    instance: column('instance'),
-    pid: column('pid'),
-    process_started_at: column('process_started_at'),
-    runtime: column('runtime'),
-    labels: column('labels'),
-  };
+  const columns = emptyProcesses();
+  for (const process of processes) appendProcess(columns, process);
+  return columns;
 }
 
 function batchOf(agent: string, processes: readonly ProcessRows[]): OtlpBatch {

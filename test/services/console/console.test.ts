@@ -2,10 +2,10 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { InjectOptions, LightMyRequestResponse } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Fleet, IncidentDetail, ServiceDetail, Status } from '../../../services/console/api-schema.ts';
+import type { Fleet, IncidentDetail, IncidentList, ServiceDetail, Status } from '../../../services/console/api-schema.ts';
 import { EXAMPLES } from '../../../services/console/page/sql-examples.ts';
 import { systemClock } from '../../../shared/clock.ts';
-import { readIncidentEvents } from '../../../shared/store/incidents.ts';
+import { appendIncidentEvents, readIncidentEvents } from '../../../shared/store/incidents.ts';
 import { seedFleet, type DemoFleet } from '../../page/demo-fleet.ts';
 import { createTestConsole, type TestConsole } from '../../page/running-console.ts';
 
@@ -163,6 +163,18 @@ describe('incidents', () => {
       (await post(guarded, actions('image-resizer'), payload, asOperator)).json<{ state: string; silencedUntil: number | null }>();
     expect(await does({ action: 'unacknowledge' })).toMatchObject({ state: 'open' });
     expect(await does({ action: 'silence', until })).toMatchObject({ state: 'silenced', silencedUntil: until });
+    const id = demo.incidents['image-resizer'] ?? '';
+    const over = systemClock.now() - 1;
+    await appendIncidentEvents(open.store, [
+      { id: 'over', incident: id, at: systemClock.now() + 1, type: 'silenced', until: over, actor: 'mira', note: '' },
+    ]);
+    const asOpen = { state: 'open', silencedUntil: null };
+    expect((await ask(`/api/v1/incidents/${id}`)).json<IncidentDetail>().incident).toMatchObject(asOpen);
+    const listed = (await ask('/api/v1/incidents?state=open')).json<IncidentList>().incidents;
+    expect(listed.find((incident) => incident.id === id)).toMatchObject(asOpen);
+    expect((await sql(`SELECT state, silenced_until FROM incidents WHERE id = '${id}'`, 'TSV')).body).toBe(
+      'state\tsilenced_until\nopen\t\\N\n',
+    );
     expect(await does({ action: 'dismiss', note: 'a cache' })).toMatchObject({ state: 'dismissed' });
   });
 
@@ -272,6 +284,11 @@ describe('SQL', () => {
     const response = await sql('SELECT 1 AS one', format);
     expect(response.headers['content-type']).toContain(type);
     expect(response.body).toMatch(body);
+  });
+
+  it.each(['JSON', 'CSV', 'Parquet'])('says in a header that an answer in %s was cut', async (format) => {
+    expect((await sql('SELECT number FROM numbers(100001)', format)).headers['x-leakline-cut-at-rows']).toBe('100000');
+    expect((await sql('SELECT number FROM numbers(99999)', format)).headers['x-leakline-cut-at-rows']).toBeUndefined();
   });
 
   it.each([

@@ -214,6 +214,8 @@ describe('runBacktest', () => {
         readIncidentEvents: () => Promise.resolve(events),
         appendIncidentEvents: (more) => Promise.resolve(void events.push(...more)),
         saveJudgements: () => Promise.resolve(),
+        readJudgedThrough: () => Promise.resolve(undefined),
+        saveJudgedThrough: () => Promise.resolve(),
       },
     });
     for (let minute = 5; minute <= 3 * DAY; minute += 5) {
@@ -222,7 +224,7 @@ describe('runBacktest', () => {
     }
     const opened = events.filter(({ type }) => type === 'opened');
     expect(opened).toHaveLength(1);
-    expect((opened[0]?.at ?? 0) - policy.latenessMs).toBe(Date.parse(findings[0]?.detectedAt ?? ''));
+    expect(opened[0]?.at).toBe(Date.parse(findings[0]?.detectedAt ?? ''));
   });
 
   it('refuses a step of nothing', async () => {

@@ -12,6 +12,7 @@ const SECOND = 1000;
 function fakeStore(all: readonly Series[]) {
   const events: IncidentEvent[] = [];
   const judgements: Judgement[] = [];
+  let judgedThrough: number | undefined;
   const cut = (series: Series, { from, to, blockMs }: SeriesQuery): Series => {
     const blocks = new Map<number, number[]>();
     for (const [index, time] of series.time.entries()) {
@@ -22,6 +23,8 @@ function fakeStore(all: readonly Series[]) {
     const starts = [...blocks.keys()].sort((a, b) => a - b);
     const pick = (name: BlockColumn) =>
       Float64Array.from(starts, (start) => {
+        if (name === 'sampleCount') return (blocks.get(start) as number[]).length;
+        if (name === 'timeLast') return series.time[(blocks.get(start) as number[]).at(-1) as number] as number;
         const values = (blocks.get(start) as number[]).map((index) => series.columns[name][index] as number);
         return name.endsWith('Min') ? Math.min(...values) : (values.at(-1) as number);
       });
@@ -41,6 +44,11 @@ function fakeStore(all: readonly Series[]) {
     },
     saveJudgements: (more) => {
       judgements.push(...more);
+      return Promise.resolve();
+    },
+    readJudgedThrough: () => Promise.resolve(judgedThrough),
+    saveJudgedThrough: (at) => {
+      judgedThrough = at;
       return Promise.resolve();
     },
   };

@@ -18,7 +18,7 @@ function watch(level: (minute: number) => number, days: number, more: Record<str
   });
   let leakedAt: number | undefined;
   for (let minute = 5; minute <= count; minute += 5) {
-    history.addSeries(series, START + minute * MINUTE);
+    history.addAll([series], START + minute * MINUTE);
     history.advance(START + minute * MINUTE);
     if (leakedAt === undefined && history.hasLeak()) leakedAt = minute;
   }
@@ -46,6 +46,31 @@ describe('a lifetime', () => {
     const { leakedAt, pooled } = watch((minute) => 300 + 0.6 * load(minute) + noise(minute), 4, { requestRateMean: load });
     expect(leakedAt).toBeUndefined();
     expect(pooled?.verdict).not.toBe('leak');
+  });
+
+  it('does not fear a heap whose own limit keeps the process below its limit', () => {
+    const heap = (minute: number) => 100 + 0.12 * Math.max(0, minute - 1440);
+    const told = (heapLimit: number) =>
+      watch((minute) => 200 + heap(minute) + noise(minute), 3, {
+        heapUsedMin: (minute) => heap(minute) * MB,
+        heapLimitLast: () => heapLimit * MB,
+      });
+    expect(told(720)).toMatchObject({ leakedAt: undefined, pooled: { reason: 'awaits-collection' } });
+    expect(told(3000).leakedAt).toBeDefined();
+  });
+
+  it('tells when the heap is full, where that comes before the limit', () => {
+    const heap = (minute: number) => 100 + 0.1 * Math.max(0, minute - 2000);
+    const { pooled } = watch((minute) => 200 + heap(minute) + noise(minute), 3, {
+      heapUsedMin: (minute) => heap(minute) * MB,
+      heapLiveLast: (minute) => heap(minute) * MB,
+      heapLimitLast: () => 400 * MB,
+    });
+    const hours = ((pooled?.exhaustsAt ?? Number.NaN) - START) / 3_600_000;
+    expect(pooled?.verdict).toBe('leak');
+    expect(hours).toBeGreaterThan(80);
+    expect(hours).toBeLessThan(87);
+    expect(pooled?.explanation).toContain('heap limit');
   });
 
   it('waits for a full collection when only garbage grows', () => {
@@ -90,7 +115,7 @@ describe('a lifetime', () => {
         });
         const series = { ...base, time: Float64Array.from(times, (minute) => START + minute * MINUTE) };
         for (const minute of times) {
-          history.addSeries(series, START + (minute + 1) * MINUTE);
+          history.addAll([series], START + (minute + 1) * MINUTE);
           history.advance(START + (minute + 1) * MINUTE);
           history.judge(START + (minute + 1) * MINUTE);
         }

@@ -31,6 +31,7 @@ const decided = (events: IncidentEvent[], deliveries: Delivery[], at: number, ca
     at,
     timing: TIMING,
     startedAt: NOW,
+    isAlone: false,
   });
 
 describe('beginning', () => {

@@ -34,7 +34,7 @@ export interface Stage {
   readonly lines: string[];
   notifier(
     channels: readonly Channel[],
-    options?: { clock?: Clock; timing?: Partial<NotifierTiming>; ports?: NotifierPorts; config?: Config },
+    options?: { clock?: Clock; timing?: Partial<NotifierTiming>; ports?: NotifierPorts; config?: Config; isAlone?: boolean },
   ): Notifier;
   channels(config: Config, clock?: Clock): Channel[];
   close(): void;
@@ -52,8 +52,17 @@ export function openStage(): Stage {
     path,
     lines,
     channels: (config, clock = systemClock) => createChannels(config, { clock, log: logger(config) }),
-    notifier: (channels, { clock = hurriedClock, timing = {}, ports = log, config = notifyConfig({}) } = {}) =>
-      createNotifier({ ports, channels, clock, log: logger(config), metrics: new Metrics(), config, timing: { ...QUICK, ...timing } }),
+    notifier: (channels, { clock = hurriedClock, timing = {}, ports = log, config = notifyConfig({}), isAlone = false } = {}) =>
+      createNotifier({
+        ports,
+        channels,
+        clock,
+        log: logger(config),
+        metrics: new Metrics(),
+        config,
+        isAlone,
+        timing: { ...QUICK, ...timing },
+      }),
     close: () => rmSync(directory, { recursive: true, force: true }),
   };
 }

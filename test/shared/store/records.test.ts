@@ -125,6 +125,44 @@ describe('lifetimes', () => {
     expect(agent).toMatchObject({ agent: 'agent-1', hosts: ['h'], processes: 5 });
     expect(agent!.lastSampleAt).toBe(now);
   });
+
+  it('name a kill that only the counter of the cgroup saw, once, and only where it is clear whose it was', async () => {
+    const start = now - 60 * MINUTE;
+    const counted = (lifetime: string, service: string, host: string, killsBefore: number, killAt: number) =>
+      Array.from({ length: 20 }, (_, minute) => ({
+        ...process(lifetime, `${service}-0`, start),
+        service,
+        host,
+        time: start + minute * MINUTE,
+        rss: 1000,
+        memory_limit: host === 'unlimited' ? 0 : 5000,
+        oom_kills: killsBefore + Number(minute >= killAt),
+      }));
+    await insertSamples(
+      store,
+      columnsOf([
+        ...counted('11', 'workers', 'node-1', 0, 10), // two processes of one cgroup saw it
+        ...counted('12', 'workers', 'node-1', 0, 10),
+        ...counted('13', 'old-kills', 'node-2', 7, 99), // long before anybody watched
+        ...counted('14', 'one-of-two', 'node-3', 0, 10), // services that share a cgroup
+        ...counted('15', 'two-of-two', 'node-3', 0, 10),
+        ...counted('16', 'host-wide', 'unlimited', 0, 10), // the counter of the whole host
+        ...counted('17', 'survivor', 'node-4', 0, 10), // its neighbour was seen to be killed
+      ]),
+    );
+    const neighbour = { ...process('18', 'survivor-0', start), service: 'survivor', host: 'node-4' };
+    await insertSamples(store, columnsOf([{ ...neighbour, time: start + 9 * MINUTE, rss: 9000, memory_limit: 5000 }]));
+    await insertExits(store, [{ process: neighbour, time: start + 10 * MINUTE, reason: 'oom' }]);
+    await rollUp(store);
+    const events = await store.query(
+      `SELECT service, instance, host, lifetime, toUnixTimestamp64Milli(time) AS at, memory_limit FROM oom_events WHERE host LIKE 'node-%' OR host = 'unlimited' ORDER BY host`,
+    );
+    const at = start + 10 * MINUTE;
+    expect(events).toEqual([
+      { service: 'workers', instance: 'workers-0', host: 'node-1', lifetime: '', at, memory_limit: 5000 },
+      { service: 'survivor', instance: 'survivor-0', host: 'node-4', lifetime: '18', at, memory_limit: 5000 },
+    ]);
+  });
 });
 
 describe('bindParameters', () => {

@@ -37,7 +37,9 @@ it('takes schema and samples, each any number of times, and gives the series bac
 });
 
 it('answers people, and refuses them to write', async () => {
-  const { body } = await runUserSql(store, 'SELECT count() AS rows FROM samples', { format: 'TSV' });
+  const { body, cutAtRows } = await runUserSql(store, 'SELECT count() AS rows FROM samples', { format: 'TSV' });
+  expect(cutAtRows).toBeUndefined();
+  expect((await runUserSql(store, 'SELECT number FROM numbers(100001)', { format: 'TSV' })).cutAtRows).toBe(100_000);
   expect(body.toString()).toBe('60\n');
   await expect(runUserSql(store, 'INSERT INTO raw_samples (service) VALUES (1)')).rejects.toMatchObject({ code: 'LKL_ERR_SQL_REFUSED' });
   await expect(runUserSql(store, "SELECT * FROM file('/etc/hostname', 'LineAsString')")).rejects.toMatchObject({

@@ -65,6 +65,21 @@ describe("people's SQL", () => {
     expect((await text('SELECT number FROM numbers(50000)')).trim().split('\n')).toHaveLength(1000);
   });
 
+  it.each(['JSONCompact', 'TSV', 'Parquet', 'PrettyCompact'])('says in %s that an answer was cut, and only then', async (format) => {
+    expect((await runUserSql(store, 'SELECT number FROM numbers(1001)', { format })).cutAtRows).toBe(1000);
+    expect((await runUserSql(store, 'SELECT number FROM numbers(999)', { format })).cutAtRows).toBeUndefined();
+    expect((await runUserSql(store, 'SELECT count() FROM numbers(5000)', { format })).cutAtRows).toBeUndefined();
+  });
+
+  it.each([
+    ['UNION ALL', 'SELECT number FROM numbers(600) UNION ALL SELECT number FROM numbers(600)', 1000],
+    ['UNION DISTINCT', '(SELECT number FROM numbers(900)) UNION DISTINCT (SELECT number + 900 FROM numbers(900))', 1000],
+    ['INTERSECT', 'SELECT number FROM numbers(5000) INTERSECT SELECT number + 4990 FROM numbers(50)', 10],
+    ['EXCEPT', 'WITH all AS (SELECT number FROM numbers(5000)) SELECT number FROM all EXCEPT SELECT number FROM numbers(4995)', 5],
+  ])('caps the answer of a %s, not its members', async (_, sql, rows) => {
+    expect((await text(sql)).trim().split('\n')).toHaveLength(rows);
+  });
+
   const attacks = [
     // Writing.
     "INSERT INTO raw_samples (service) VALUES ('x')",
