@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { LeaklineError } from '../shared/errors.ts';
+import type { BacktestFlags } from './cli/backtest.ts';
 import { createContext, packageVersion, stopOnSignals, type Context, type GlobalFlags } from './cli/context.ts';
 
 /** 0 fine, 1 the answer is "no", 2 usage or configuration, 3 a dependency is unreachable. */
@@ -190,18 +191,30 @@ program
 
 program
   .command('backtest')
-  .description('judge history files: what would have been found, and when')
-  .argument('<files...>', 'CSV or NDJSON, also .gz')
+  .description('judge history: what would have been found, and when, beside what two rules in use would have said')
+  .argument('[files...]', 'CSV or NDJSON, also .gz, or folders of them')
+  .option('--map <column=name>', 'a column under another name in the files, such as rss=container_memory_rss; may be repeated', collect, [])
+  .option('--prometheus <url>', 'read from a Prometheus API instead; its token: LEAKLINE_BACKTEST_PROMETHEUS_TOKEN or …_TOKEN_FILE')
+  .option('--query <column=promql>', 'what to read: rss=…, limit=…, heap_used=…; without a column it is rss; may be repeated', collect, [])
+  .option('--from <time>', 'begin, ISO 8601 or a duration before --to', '14d')
+  .option('--to <time>', 'end, ISO 8601 (default: now)')
+  .option('--resolution <duration>', 'time between samples', '1m')
+  .option('--service-label <label>', 'label that names the service (default: container, app, service, job: the first there is)')
+  .option('--instance-label <label>', 'label that names the process (default: pod, instance)')
   .option('--step <duration>', 'time between evaluations', '5m')
   .option('--out <file>', 'write findings as NDJSON')
+  .option('--report <file>', 'draw the curves with what was found: .html or .png')
   .addOption(new Option('--alerts <how>', 'how soon to tell').choices(['few', 'normal', 'early']))
   .option('--json', 'print findings as NDJSON')
-  .action(async (files: string[], options: { step: string; out?: string; alerts?: string; json?: boolean }) => {
+  .action(async (files: string[], options: BacktestFlags & { alerts?: string }) => {
     const { runBacktestCommand } = await import('./cli/backtest.ts');
     const { configFrom } = await import('./cli/context.ts');
-    const config = configFrom(globals(), { 'detector.alerts': options.alerts }, env);
-    await runBacktestCommand(config, { files, step: options.step, out: options.out, json: options.json === true });
+    await runBacktestCommand(configFrom(globals(), { 'detector.alerts': options.alerts }, env), files, options);
   });
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
 
 const configCommand = program.command('config').description('check, print or explain the configuration');
 configCommand

@@ -22,9 +22,15 @@ export interface ChartCurve {
 }
 
 export interface ChartMark {
-  readonly kind: 'deploy' | 'restart' | 'oom';
+  readonly kind: 'deploy' | 'restart' | 'oom' | 'found';
   readonly at: number;
   readonly label: string;
+}
+
+/** A row of ticks below the curves, such as the alarms of a rule. */
+export interface ChartLane {
+  readonly label: string;
+  readonly at: readonly number[];
 }
 
 export interface ChartModel {
@@ -45,9 +51,12 @@ export interface ChartModel {
     readonly label: string;
   } | null;
   readonly marks: readonly ChartMark[];
+  readonly lanes?: readonly ChartLane[];
   /** Range of the curves; what lies after `to` is forecast. */
   readonly from: number;
   readonly to: number;
+  /** What `to` is; default: now. */
+  readonly toLabel?: string;
   /** A pause between two points longer than this breaks the line. */
   readonly gapMs: number;
   /** Value as an axis label. */
@@ -74,9 +83,13 @@ const LIMIT_REACH = 2.6;
 const AHEAD_SHARE = 0.42;
 const FONT = "'DejaVu Sans', Verdana, sans-serif";
 
+const LANE_HEIGHT = 22;
+const MARK_TONES = { deploy: '#1971c2', oom: INK.limit, found: '#2b8a3e' } as const;
+
 const escapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 // eslint-disable-next-line no-control-regex
-const escapeXml = (text: string) => text.replace(/[\u0000-\u001f\ufffe\uffff]/g, ' ').replace(/[&<>"']/g, (found) => escapes[found] ?? '');
+const UNPRINTABLE = /[\u0000-\u001f\ufffe\uffff]/g;
+export const escapeXml = (text: string) => text.replace(UNPRINTABLE, ' ').replace(/[&<>"']/g, (found) => escapes[found] ?? '');
 const round = (value: number) => Math.round(value * 10) / 10;
 
 /** Cut to what fits into so many pixels. */
@@ -301,8 +314,9 @@ function marks(model: ChartModel, frame: Frame): string {
     .map(({ kind, at, label }) => {
       const x = frame.x(at);
       if (kind === 'restart') return `<path d="M${round(x)} ${bottom - 8}l5 8h-10z" fill="${INK.soft}"/>`;
-      const tone = kind === 'oom' ? INK.limit : '#1971c2';
-      const guide = stroke(x, PLOT.top, x, bottom, `stroke="${tone}" stroke-dasharray="2 4"`);
+      const tone = MARK_TONES[kind];
+      const line = kind === 'found' ? 'stroke-width="1.5"' : 'stroke-dasharray="2 4"';
+      const guide = stroke(x, PLOT.top, x, bottom, `stroke="${tone}" ${line}`);
       // Labels stand in one row above the plot; one that would touch the one before it is left to its line.
       const shown = clip(label, 120, 12);
       const width = textWidth(shown, 12) + 8;
@@ -312,6 +326,25 @@ function marks(model: ChartModel, frame: Frame): string {
       return guide + text(from + width / 2, PLOT.top - 6, shown, { size: 12, fill: tone, anchor: 'middle', halo: true });
     })
     .join('');
+}
+
+/** One row a lane below the time axis: its name where the plot ends, a tick for each moment. */
+function lanes({ lanes: rows = [], from, to }: ChartModel, frame: Frame): string {
+  return rows
+    .map(({ label, at }, index) => {
+      const y = SIZE.height + (index + 0.5) * LANE_HEIGHT - 6;
+      const ticks = at.filter((one) => one >= from && one <= to).map((one) => `M${round(frame.x(one))} ${round(y - 6)}v12`);
+      return (
+        stroke(PLOT.left, y, frame.x(to), y, `stroke="${INK.grid}"`) +
+        (ticks.length === 0 ? '' : `<path d="${ticks.join('')}" stroke="${INK.limit}" stroke-width="2.5"/>`) +
+        text(frame.x(to) + 8, y + 4, clip(label, right - frame.x(to) - 8, 12), { size: 12, fill: ticks.length === 0 ? INK.soft : INK.text })
+      );
+    })
+    .join('');
+}
+
+export function chartHeight({ lanes: rows = [] }: Pick<ChartModel, 'lanes'>): number {
+  return SIZE.height + rows.length * LANE_HEIGHT;
 }
 
 /** A label that would lie across the rising dashed line moves below its start. */
@@ -330,7 +363,7 @@ function fitLabelAt(model: ChartModel, fit: FittedLine, frame: Frame): PlacedLab
   return { x: frame.x(at) + 8, y: frame.y(valueAt(fit, at)) + (ahead > 0 ? 20 : 4), text: model.fitLabel, tone: INK.fit };
 }
 
-/** An SVG document of 760 × 400; render at twice that for screens. */
+/** An SVG document of 760 × 400 and its lanes; render at twice that for screens. */
 export function chartSvg(model: ChartModel): string {
   const frame = frameOf(model);
   const drawn = curves(model, frame);
@@ -342,19 +375,21 @@ export function chartSvg(model: ChartModel): string {
   });
   const now = frame.x(model.to);
   const width = SIZE.width - 40;
+  const height = chartHeight(model);
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${SIZE.width}" height="${SIZE.height}" viewBox="0 0 ${SIZE.width} ${SIZE.height}" font-family="${FONT}">`,
-    `<rect x="0.5" y="0.5" width="${SIZE.width - 1}" height="${SIZE.height - 1}" rx="10" fill="${INK.card}" stroke="${INK.edge}"/>`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${SIZE.width}" height="${height}" viewBox="0 0 ${SIZE.width} ${height}" font-family="${FONT}">`,
+    `<rect x="0.5" y="0.5" width="${SIZE.width - 1}" height="${height - 1}" rx="10" fill="${INK.card}" stroke="${INK.edge}"/>`,
     text(20, 30, clip(model.title, width, 18.5), { size: 17, fill: INK.text, bold: true }),
     text(20, 52, clip(model.subtitle, width, 13), { size: 13, fill: INK.soft }),
     `<rect x="${round(now)}" y="${PLOT.top}" width="${round(right - now)}" height="${bottom - PLOT.top}" fill="#f6f7f9"/>`,
     axes(model, frame),
     stroke(now, PLOT.top, now, bottom, `stroke="${INK.calm}"`),
-    text(now, bottom - 8, 'now ', { size: 11, fill: INK.soft, anchor: 'end', halo: true }),
+    text(now, bottom - 8, `${model.toLabel ?? 'now'} `, { size: 11, fill: INK.soft, anchor: 'end', halo: true }),
     marks(model, frame),
     drawn.svg,
     forecast(model, frame),
     limit(model, frame),
+    lanes(model, frame),
     ...labels.map(({ x, y, text: content, tone }) =>
       text(x, y, clip(content, right - x, 12.5), { size: 12, fill: tone, bold: true, halo: true }),
     ),

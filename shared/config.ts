@@ -148,6 +148,7 @@ const schema = z.strictObject({
       ),
     })
     .prefault({}),
+  backtest: z.strictObject({ prometheusToken: secret('bearer token for `leakline backtest --prometheus`') }).prefault({}),
   notify: z
     .strictObject({
       slackToken: secret('Slack bot token (chat:write, files:write, channels:history): messages are edited in place and carry the chart'),

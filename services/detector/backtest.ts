@@ -3,12 +3,15 @@ import { LeaklineError } from '../../shared/errors.ts';
 import { applyEvent, type Incident, type IncidentEvent } from '../../shared/incident.ts';
 import type { GrowthKind, Judgement } from '../../shared/judgement.ts';
 import { BlockSeries } from './block-series.ts';
-import { readHistory, type HistoryCounts, type HistoryProgress } from './history-file.ts';
-import type { HistoryRow } from './history-row.ts';
-import { sortedRows } from './history-sort.ts';
 import { GridWalk } from './grid-walk.ts';
-import { serviceKey } from './incidents.ts';
+import { BacktestService, type Repeats, type ServiceAccount } from './backtest-service.ts';
+import type { HistoryCounts } from './history-file.ts';
+import type { HistoryRow } from './history-row.ts';
+import { fileRows, type HistoryProgress, type RowSource } from './history-source.ts';
+import { RowSorter } from './history-sort.ts';
+import { ACTIVE_STATES, serviceKey } from './incidents.ts';
 import type { Policy } from './policy.ts';
+import type { ServiceHistory } from './service.ts';
 
 /** One line of the findings file: an incident, as it was when it opened. */
 export interface Finding {
@@ -27,26 +30,30 @@ export interface Finding {
 }
 
 export interface BacktestOptions {
-  readonly files: readonly string[];
   readonly stepMs: number;
   readonly policy: Policy;
+  /** Keep curves for a report. */
+  readonly withCurves?: boolean;
   readonly onProgress?: (progress: HistoryProgress) => void;
 }
 
-export interface BacktestResult extends HistoryCounts {
+export interface BacktestResult extends HistoryCounts, Repeats {
   readonly findings: readonly Finding[];
+  readonly services: readonly ServiceAccount[];
   /** What was thought of each service at the end of its history. */
   readonly judgements: readonly Judgement[];
 }
 
-/** A row of a lifetime that is older than this many base blocks than its service's clock makes the file unsorted. */
-const DISORDER_BLOCKS = 5;
+/** Rows between two words of progress while sorted rows are judged. */
+const PROGRESS_ROWS = 1 << 14;
 
+/** A row that comes after it was due: what was judged without it may be wrong. */
 class Unsorted extends Error {}
 
 /** One service on its own clock, so that files sorted by time and files sorted by service both stream. */
 export class ServiceWalk {
   readonly opened: Judgement[] = [];
+  readonly resolvedAt: number[] = [];
   readonly #walk: GridWalk;
   readonly #policy: Policy;
   readonly #stepMs: number;
@@ -61,13 +68,20 @@ export class ServiceWalk {
     this.#stepMs = stepMs;
   }
 
+  get history(): ServiceHistory {
+    return this.#walk.history;
+  }
+
   add(row: HistoryRow): void {
     const { time } = row;
     if (Number.isNaN(this.#next)) this.#next = (Math.floor(time / this.#stepMs) + 1) * this.#stepMs;
-    while (this.#next <= time) this.#step();
-    if (time < this.#newest - DISORDER_BLOCKS * this.#policy.baseBlockMs) throw new Unsorted();
-    this.#newest = Math.max(this.#newest, time);
+    while (this.#next <= time) {
+      this.#step();
+      this.#skipSilence(time);
+    }
     let blocks = this.#blocks.get(row.instance);
+    if (time < this.#next - this.#stepMs || (blocks !== undefined && time < blocks.lastTime)) throw new Unsorted();
+    this.#newest = Math.max(this.#newest, time);
     if (blocks === undefined) {
       blocks = new BlockSeries(identityOf(row), this.#policy.baseBlockMs);
       this.#blocks.set(row.instance, blocks);
@@ -79,6 +93,13 @@ export class ServiceWalk {
     if (Number.isNaN(this.#next)) return [];
     while (this.#next <= this.#newest + this.#stepMs) this.#step();
     return this.#walk.history.judge(this.#next - this.#stepMs).pooled;
+  }
+
+  /** Nothing runs and nothing is open: no step before the next row can say anything. */
+  #skipSilence(until: number): void {
+    if (this.history.lifetimes.size > 0 || this.#blocks.size > 0) return;
+    if ([...this.#incidents.values()].some(({ state }) => ACTIVE_STATES.has(state))) return;
+    this.#next += Math.max(0, Math.ceil((until - this.#next) / this.#stepMs) - 1) * this.#stepMs;
   }
 
   #step(): void {
@@ -97,6 +118,7 @@ export class ServiceWalk {
     const next = applyEvent(this.#incidents.get(event.incident), event);
     if (next !== undefined) this.#incidents.set(event.incident, next);
     if (event.type === 'opened') this.opened.push(event.judgement);
+    if (event.type === 'resolved') this.resolvedAt.push(event.at);
   }
 }
 
@@ -112,40 +134,84 @@ function identityOf(row: HistoryRow) {
   } as const;
 }
 
-export async function runBacktest(options: BacktestOptions): Promise<BacktestResult> {
+export function runBacktest(options: BacktestOptions & { readonly files: readonly string[] }): Promise<BacktestResult> {
+  return backtestRows(fileRows(options.files), options);
+}
+
+/** Walks the rows as they come; where they are not in order of time, sorts them and walks again. */
+export async function backtestRows(source: RowSource, options: BacktestOptions): Promise<BacktestResult> {
   if (!(options.stepMs > 0)) {
     throw new LeaklineError('LKL_ERR_USAGE', `step ${String(options.stepMs)} ms must be longer than 0, such as 5m`);
   }
+  const straight = new Walks(options);
   try {
-    return await walk(options, (onRow, counts) => eachFile(options, onRow, counts));
+    const counts = newCounts();
+    await source.read((row) => straight.add(row), counts, options.onProgress);
+    return straight.end(counts);
   } catch (error) {
     if (!(error instanceof Unsorted)) throw error;
-    return walk(options, (onRow, counts) => sortedRows(options.files, onRow, counts, options.onProgress));
+  }
+  return walkSorted(source, options);
+}
+
+async function walkSorted(source: RowSource, options: BacktestOptions): Promise<BacktestResult> {
+  source.checkRepeatable();
+  const sorter = new RowSorter();
+  const walks = new Walks(options);
+  try {
+    const counts = newCounts();
+    const { onProgress } = options;
+    await source.read(
+      (row) => sorter.add(row),
+      counts,
+      (progress) => onProgress?.({ ...progress, stage: 'sorting' }),
+    );
+    let rows = 0;
+    sorter.replay((row) => {
+      walks.add(row);
+      rows += 1;
+      if (rows % PROGRESS_ROWS === 0) onProgress?.({ stage: 'judging', rows, share: rows / counts.rows });
+    });
+    return walks.end(counts);
+  } finally {
+    sorter.close();
   }
 }
 
-async function eachFile(options: BacktestOptions, onRow: (row: HistoryRow) => void, counts: HistoryCounts): Promise<void> {
-  for (const file of options.files) await readHistory(file, onRow, counts, options.onProgress);
-}
+const newCounts = (): HistoryCounts => ({ rows: 0, skipped: 0, firstSkipped: '' });
 
-type RowSource = (onRow: (row: HistoryRow) => void, counts: HistoryCounts) => Promise<void>;
+class Walks {
+  readonly #services = new Map<string, BacktestService>();
+  readonly #repeats: Repeats = { repeated: 0, conflicting: 0, firstConflict: '' };
+  readonly #options: BacktestOptions;
 
-async function walk({ policy, stepMs }: BacktestOptions, source: RowSource): Promise<BacktestResult> {
-  const walks = new Map<string, ServiceWalk>();
-  const counts: HistoryCounts = { rows: 0, skipped: 0, firstSkipped: '' };
-  await source((row) => {
+  constructor(options: BacktestOptions) {
+    this.#options = options;
+  }
+
+  add(row: HistoryRow): void {
     const key = row.environment === '' ? row.service : serviceKey(row.service, row.environment);
-    let service = walks.get(key);
+    let service = this.#services.get(key);
     if (service === undefined) {
-      service = new ServiceWalk(row.service, row.environment, policy, stepMs);
-      walks.set(key, service);
+      const { policy, stepMs, withCurves = false } = this.#options;
+      service = new BacktestService(new ServiceWalk(row.service, row.environment, policy, stepMs), this.#repeats, withCurves);
+      this.#services.set(key, service);
     }
     service.add(row);
-  }, counts);
-  const judgements = [...walks.values()].flatMap((service) => service.end());
-  const findings = [...walks.values()].flatMap(({ opened }) => opened.map(findingOf));
-  findings.sort((a, b) => (a.detectedAt < b.detectedAt ? -1 : a.detectedAt > b.detectedAt ? 1 : a.service < b.service ? -1 : 1));
-  return { ...counts, findings, judgements };
+  }
+
+  end(counts: HistoryCounts): BacktestResult {
+    const ended = [...this.#services.values()].map((service) => service.end());
+    const findings = ended.flatMap(({ account }) => account.opened.map(findingOf));
+    findings.sort((a, b) => (a.detectedAt < b.detectedAt ? -1 : a.detectedAt > b.detectedAt ? 1 : a.service < b.service ? -1 : 1));
+    return {
+      ...counts,
+      ...this.#repeats,
+      findings,
+      judgements: ended.flatMap(({ judgements }) => judgements),
+      services: ended.map(({ account }) => account),
+    };
+  }
 }
 
 export function findingOf(judgement: Judgement): Finding {

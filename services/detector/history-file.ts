@@ -1,13 +1,15 @@
 /**
- * Reads history files row by row: CSV or NDJSON, plain or gzip, in a stream. Bad rows are counted with the place of
- * the first; a file that cannot mean anything is refused with line and column.
+ * Reads a history file in a stream: CSV or NDJSON, plain or gzip, told apart by content. Bad rows are counted with the place of
+ * the first; a file that cannot mean anything is refused with line and column. Memory does not grow with the file.
  */
 import { createReadStream } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { LeaklineError } from '../../shared/errors.ts';
-import { createCsvLines } from './history-csv.ts';
-import { newRow, setCell, type HistoryRow, type RowColumn, rowColumnOf } from './history-row.ts';
+import { CsvRows, type RowSink } from './history-csv.ts';
+import { historyFileError } from './history-error.ts';
+import { JsonRows } from './history-json.ts';
+import type { ColumnMap, HistoryRow } from './history-row.ts';
 
 export interface HistoryCounts {
   rows: number;
@@ -16,186 +18,154 @@ export interface HistoryCounts {
   firstSkipped: string;
 }
 
-export interface HistoryProgress {
-  readonly file: string;
-  readonly bytesRead: number;
-  readonly bytesTotal: number;
-  readonly rows: number;
+export interface HistoryReading {
+  readonly map?: ColumnMap;
+  /** Bytes of the file read since the last call. */
+  readonly onBytes?: (bytes: number) => void;
 }
 
-/** Longest line accepted, characters: a file that is one line must not fill the memory. */
-const MAX_LINE = 1_000_000;
+/** Called with the same row object again and again: copy what must live longer. */
+export type OnRow = (row: HistoryRow, line: number) => void;
 
-/** Calls `onRow` with the same row object again and again: copy what must live longer. */
-export async function readHistory(
-  file: string,
-  onRow: (row: HistoryRow, line: number) => void,
-  counts: HistoryCounts,
-  onProgress?: (progress: HistoryProgress) => void,
-): Promise<void> {
-  const bytesTotal = await sizeOf(file);
-  const raw = createReadStream(file, { highWaterMark: 1 << 18 });
-  const text = (await isGzip(file)) ? raw.pipe(createGunzip({ chunkSize: 1 << 18 })) : raw;
-  raw.on('error', (error) => text.destroy(error));
-  const decoder = new TextDecoder('utf-8');
-  const parser = lineParser(file, onRow, counts);
-  let rest = '';
-  let line = 0;
-  const takeLines = (chunk: string): void => {
-    let start = 0;
-    for (let end = chunk.indexOf('\n'); end !== -1; end = chunk.indexOf('\n', start)) {
-      line += 1;
-      const stop = end > start && chunk.charCodeAt(end - 1) === 13 ? end - 1 : end;
-      const one = chunk.slice(start, stop);
-      parser.line(rest === '' ? one : rest + one, line);
-      rest = '';
-      start = end + 1;
-    }
-    rest += chunk.slice(start);
-    if (rest.length > MAX_LINE)
-      throw refused(file, line + 1, 1, `line is longer than ${String(MAX_LINE)} characters`, 'is it a history file?');
-  };
+/** Longest record accepted, bytes: a file that is one line must not fill the memory. */
+const MAX_RECORD = 1_000_000;
+const CHUNK = 1 << 18;
+const NEWLINE = 10;
+
+export async function readHistory(file: string, onRow: OnRow, counts: HistoryCounts, reading: HistoryReading = {}): Promise<void> {
+  const raw = createReadStream(file, { highWaterMark: CHUNK });
+  const rows = new FileRows(file, onRow, counts, reading.map ?? new Map());
+  let seen = 0;
   try {
-    for await (const chunk of text as AsyncIterable<Buffer>) {
-      takeLines(decoder.decode(chunk, { stream: true }));
-      onProgress?.({ file, bytesRead: raw.bytesRead, bytesTotal, rows: counts.rows });
+    for await (const chunk of await inflated(raw)) {
+      rows.add(chunk);
+      reading.onBytes?.(raw.bytesRead - seen);
+      seen = raw.bytesRead;
     }
-    takeLines(decoder.decode());
-    if (rest !== '') parser.line(rest.replace(/\r$/, ''), line + 1);
-    parser.end(line + 1);
+    rows.end();
   } catch (error) {
-    if (error instanceof LeaklineError) throw error;
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (!code.startsWith('Z_')) throw error;
-    // A torn archive: what could be read counts, the rest is missing.
-    note(counts, `${file}: the compressed data is cut off after line ${String(line)}`);
+    if (code.startsWith('Z_')) rows.cutOff();
+    else if (error instanceof Error && 'syscall' in error) throw unreadable(file, code, error);
+    else throw error;
   } finally {
     raw.destroy();
   }
 }
 
-interface LineParser {
-  line(text: string, number: number): void;
-  end(number: number): void;
+/** Decompressed where the first bytes say gzip; a pipe cannot be looked at twice, so the first chunk is passed on. */
+async function inflated(raw: Readable): Promise<AsyncIterable<Buffer>> {
+  const chunks = raw[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  const first = await chunks.next();
+  const whole = async function* (): AsyncGenerator<Buffer> {
+    if (first.done !== true) yield first.value;
+    yield* { [Symbol.asyncIterator]: () => chunks };
+  };
+  if (first.done === true || first.value[0] !== 0x1f || first.value[1] !== 0x8b) return whole();
+  // An error of either side reaches the reader through the last stream.
+  return pipeline(Readable.from(whole()), createGunzip({ chunkSize: CHUNK }), () => undefined) as AsyncIterable<Buffer>;
 }
 
-function lineParser(file: string, onRow: (row: HistoryRow, line: number) => void, counts: HistoryCounts): LineParser {
-  const row = newRow();
-  const csv = createCsvLines();
-  let columns: readonly (RowColumn | undefined)[] | undefined;
-  let json = false;
+/** Bytes in, rows out: keeps the record that is not whole yet. */
+class FileRows implements RowSink {
+  readonly #file: string;
+  readonly #onRow: OnRow;
+  readonly #counts: HistoryCounts;
+  readonly #map: ColumnMap;
+  #rows: CsvRows | JsonRows | undefined;
+  #buffer = Buffer.allocUnsafe(2 * CHUNK);
+  #length = 0;
+  #accepted = 0;
+  #skipped = '';
 
-  const accept = (number: number, problem: string | undefined): void => {
-    if (problem !== undefined) {
-      note(counts, `${file}:${String(number)}: ${problem}`);
-      return;
+  constructor(file: string, onRow: OnRow, counts: HistoryCounts, map: ColumnMap) {
+    this.#file = file;
+    this.#onRow = onRow;
+    this.#counts = counts;
+    this.#map = map;
+  }
+
+  add(chunk: Buffer): void {
+    if (this.#length + chunk.length > this.#buffer.length) {
+      this.#buffer = Buffer.concat([this.#buffer.subarray(0, this.#length)], 2 * (this.#length + chunk.length));
     }
-    if (row.service === '') row.service = defaultService(file);
+    this.#length += chunk.copy(this.#buffer, this.#length);
+    const end = this.#length === 0 ? 0 : this.#buffer.lastIndexOf(NEWLINE, this.#length - 1) + 1;
+    if (end > 0) this.#read(end, false);
+    if (this.#length > MAX_RECORD) {
+      const what = `a line is longer than ${String(MAX_RECORD)} bytes, or a quote that is opened in it is never closed`;
+      throw historyFileError(this.#file, this.#rows?.line ?? 1, 1, what, 'CSV or NDJSON with line breaks');
+    }
+  }
+
+  end(): void {
+    if (this.#length > 0) {
+      const endsOpen = this.#rows?.endsOpen === true && this.#buffer[this.#length - 1] !== 34;
+      const start = this.#buffer.lastIndexOf(NEWLINE, this.#length - 1) + 1;
+      if (endsOpen) this.#length = start;
+      else this.#buffer[this.#length++] = NEWLINE;
+      if (this.#length > 0) this.#read(this.#length, true);
+      // Cut inside its last number, a line looks whole and says something else.
+      if (endsOpen) this.skip(this.#rows?.line ?? 1, 1, 'the last line has no end and may be torn');
+    }
+    if (this.#rows?.hasHeader !== true) {
+      throw historyFileError(this.#file, 1, 1, 'the file is empty', 'a header line with time, service, instance, rss');
+    }
+    if (this.#accepted === 0 && this.#skipped !== '') {
+      throw new LeaklineError('LKL_ERR_HISTORY_FILE', `no row could be read: ${this.#skipped}`, { details: { file: this.#file } });
+    }
+  }
+
+  /** A torn archive: what could be read counts, the rest is missing. */
+  cutOff(): void {
+    this.skip(this.#rows?.line ?? 1, 1, 'the compressed data is damaged or cut off here');
+  }
+
+  accept(row: HistoryRow, line: number): void {
+    if (row.service === '') row.service = defaultService(this.#file);
     if (row.instance === '') row.instance = row.service;
-    counts.rows += 1;
-    onRow(row, number);
-  };
-
-  const jsonLine = (text: string, number: number): void => {
-    row.reset();
-    let problem: string | undefined = 'not a JSON object';
-    try {
-      const value: unknown = JSON.parse(text);
-      if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-        for (const [name, cell] of Object.entries(value)) {
-          const column = rowColumnOf(name);
-          if (column !== undefined && (typeof cell === 'string' || typeof cell === 'number')) setCell(row, column, String(cell));
-        }
-        problem = row.problem();
-      }
-    } catch {
-      // keeps the problem named above
-    }
-    accept(number, problem);
-  };
-
-  const csvLine = (text: string, number: number): void => {
-    if (columns === undefined) {
-      columns = headerOf(file, csv.split(text), number);
-      return;
-    }
-    row.reset();
-    const cells = csv.scan(text, columns, (column, cell) => {
-      setCell(row, column, cell);
-    });
-    accept(number, cells < columns.length ? `${String(cells)} of ${String(columns.length)} fields (torn line?)` : row.problem());
-  };
-
-  return {
-    line(text, number) {
-      const clean = number === 1 && text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
-      if (clean.trim() === '') return;
-      if (columns === undefined && !json && clean.startsWith('{')) json = true;
-      if (json) jsonLine(clean, number);
-      else csvLine(clean, number);
-    },
-    end(number) {
-      if (!json && columns === undefined)
-        throw refused(file, number, 1, 'the file is empty', 'a header line with time, service, instance, rss');
-      if (counts.rows === 0 && counts.skipped > 0) {
-        throw new LeaklineError('LKL_ERR_HISTORY_FILE', `no row could be read: ${counts.firstSkipped}`, { details: { file } });
-      }
-    },
-  };
-}
-
-const MEMORY_COLUMNS: readonly RowColumn[] = ['anon', 'rss', 'working_set', 'heap_live', 'heap_used'];
-
-function headerOf(file: string, names: readonly string[], line: number): (RowColumn | undefined)[] {
-  const columns = names.map((name) => rowColumnOf(name));
-  if (!columns.includes('time')) {
-    throw refused(
-      file,
-      line,
-      1,
-      `the header "${names.join(',').slice(0, 200)}" has no column "time"`,
-      'epoch seconds, milliseconds or ISO 8601',
-    );
+    this.#accepted += 1;
+    this.#counts.rows += 1;
+    this.#onRow(row, line);
   }
-  if (!MEMORY_COLUMNS.some((column) => columns.includes(column))) {
-    throw refused(file, line, names.length, 'the header has no column of memory', `one of ${MEMORY_COLUMNS.join(', ')} in bytes`);
+
+  skip(line: number, column: number, what: string): void {
+    const counts = this.#counts;
+    counts.skipped += 1;
+    const place = `${this.#file}:${String(line)}:${String(column)}: ${what}`;
+    if (this.#skipped === '') this.#skipped = place;
+    if (counts.firstSkipped === '') counts.firstSkipped = place;
   }
-  return columns;
+
+  #read(end: number, isLast: boolean): void {
+    const from = this.#rows === undefined ? this.#begin(end) : 0;
+    const stopped = this.#rows?.read(this.#buffer, from, end, isLast) ?? 0;
+    this.#buffer.copyWithin(0, stopped, this.#length);
+    this.#length -= stopped;
+  }
+
+  /** Looks at the first bytes: where the text begins, and what it is. Undecided while there are only blank lines. */
+  #begin(end: number): number {
+    const buffer = this.#buffer;
+    const [first, second] = [buffer[0], buffer[1]];
+    if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) {
+      throw historyFileError(this.#file, 1, 1, 'the file is UTF-16', 'UTF-8 (iconv -f UTF-16 -t UTF-8)');
+    }
+    const from = first === 0xef && second === 0xbb && buffer[2] === 0xbf ? 3 : 0;
+    const start = buffer.subarray(from, end).findIndex((byte) => byte > 32);
+    if (start < 0) return 0;
+    const opening = buffer[from + start];
+    if (opening === 0x5b) throw historyFileError(this.#file, 1, 1, 'the file is a JSON array', "an object per line (jq -c '.[]')");
+    this.#rows = opening === 0x7b ? new JsonRows(this, this.#map) : new CsvRows(this.#file, this, this.#map);
+    return from;
+  }
 }
 
-function refused(file: string, line: number, column: number, what: string, mend: string): LeaklineError {
-  return new LeaklineError('LKL_ERR_HISTORY_FILE', `${file}:${String(line)}:${String(column)}: ${what}; expected ${mend}`, {
-    details: { file, line, column },
-  });
-}
-
-function note(counts: HistoryCounts, what: string): void {
-  counts.skipped += 1;
-  if (counts.firstSkipped === '') counts.firstSkipped = what;
-}
-
+/** A file that names no service is one service's. */
 function defaultService(file: string): string {
   return (file.split(/[\\/]/).at(-1) ?? file).replace(/\.(csv|ndjson|jsonl|json)?(\.gz)?$/i, '');
 }
 
-async function sizeOf(file: string): Promise<number> {
-  try {
-    return (await stat(file)).size;
-  } catch (error) {
-    throw new LeaklineError('LKL_ERR_HISTORY_FILE', `cannot read ${file}: ${(error as NodeJS.ErrnoException).code ?? 'unknown'}`, {
-      cause: error,
-      details: { file },
-    });
-  }
-}
-
-async function isGzip(file: string): Promise<boolean> {
-  const handle = await open(file, 'r');
-  try {
-    const magic = Buffer.alloc(2);
-    const { bytesRead } = await handle.read(magic, 0, 2, 0);
-    return bytesRead === 2 && magic[0] === 0x1f && magic[1] === 0x8b;
-  } finally {
-    await handle.close();
-  }
+function unreadable(file: string, code: string, cause: Error): LeaklineError {
+  return new LeaklineError('LKL_ERR_HISTORY_FILE', `cannot read ${file}: ${code}`, { cause, details: { file } });
 }

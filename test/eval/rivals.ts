@@ -2,7 +2,9 @@
  * The rules people use today, re-implemented on the same walk-forward: medians of five minutes, looked at every five minutes, one
  * alarm per rising edge with six hours to re-arm. Each rule sees one lifetime at a time; a service alarms when one of them does.
  */
+import { RulesInUse, type RuleInUse } from '../../services/detector/rules-in-use.ts';
 import type { Case, CaseLifetime } from './corpus-case.ts';
+import { eachSample } from './walk.ts';
 
 const HOUR = 3_600_000;
 const STEP = 300_000;
@@ -11,7 +13,6 @@ const REARM = 6 * HOUR;
 interface Grid {
   readonly time: number[];
   readonly value: number[];
-  readonly workingSet: number[];
   readonly limit: number;
 }
 
@@ -19,16 +20,14 @@ interface Grid {
 type Rule = (grid: Grid, end: number) => boolean;
 
 function gridOf(lifetime: CaseLifetime): Grid {
-  const grid: Grid = { time: [], value: [], workingSet: [], limit: lifetime.limit };
-  const { time, rss, workingSet } = lifetime;
+  const grid: Grid = { time: [], value: [], limit: lifetime.limit };
+  const { time, rss } = lifetime;
   for (let index = 0; index < time.length;) {
     const block = Math.floor((time[index] as number) / STEP);
     const from = index;
     while (index < time.length && Math.floor((time[index] as number) / STEP) === block) index += 1;
-    const middle = (from + index) >> 1;
     grid.time.push((block + 1) * STEP);
     grid.value.push([...rss.slice(from, index)].sort((a, b) => a - b)[(index - from) >> 1] as number);
-    grid.workingSet.push((workingSet ?? rss)[middle] as number);
   }
   return grid;
 }
@@ -100,12 +99,6 @@ const coroot = windowed(HOUR, (grid, from, end) => {
   return perHour >= enough && tail.slope >= 0.3 * whole.slope && perHour / (grid.value[start] as number) > 0.1;
 });
 
-const predictLinear = windowed(6 * HOUR, (grid, from, end) => {
-  if (!(grid.limit > 0)) return false;
-  const { slope, last } = fit(grid.time, grid.value, from, end);
-  return last + slope * 24 * HOUR > grid.limit;
-});
-
 const olsR2 = windowed(12 * HOUR, (grid, from, end) => {
   const { slope, r2 } = fit(grid.time, grid.value, from, end);
   return r2 > 0.8 && slope * 24 * HOUR > 0.05 * (grid.value[from] as number);
@@ -133,28 +126,20 @@ const dayOverDay: Rule = (grid, end) => {
   );
 };
 
-const plus15: Rule = (grid, end) => {
-  const now = grid.time[end - 1] as number;
-  const before = firstAt(grid.time, end, now - HOUR / 2);
-  return (
-    (grid.time[before] as number) - (now - HOUR / 2) < HOUR / 6 &&
-    before < end - 1 &&
-    (grid.workingSet[end - 1] as number) > 1.15 * (grid.workingSet[before] as number)
-  );
-};
-
-/** Rule and how long it must hold. */
-export const RIVALS: Readonly<Record<string, { readonly rule: Rule; readonly holdMs: number }>> = {
-  'working set +15 % over 30 min': { rule: plus15, holdMs: 0 },
+/** Rule and how long it must hold; those that `leakline backtest` shows too are the product's own. */
+export const RIVALS: Readonly<Record<string, RuleInUse | { readonly rule: Rule; readonly holdMs: number }>> = {
+  'working set +15 % over 30 min': 'plus15',
   '+10 % day over day': { rule: dayOverDay, holdMs: 0 },
   'Coroot (1 h OLS, tail guard)': { rule: coroot, holdMs: 15 * 60_000 },
-  'predict_linear[6h] reaches the limit in 24 h': { rule: predictLinear, holdMs: HOUR },
+  'predict_linear[6h] reaches the limit in 24 h': 'predictLinear',
   'OLS 12 h, R² > 0.8, +5 %/day': { rule: olsR2, holdMs: 0 },
   'Mann–Kendall + Sen, 24 h': { rule: mannKendall, holdMs: 0 },
 };
 
 export function rivalOpenings(one: Case, name: string): { at: number }[] {
-  const { rule, holdMs } = RIVALS[name] as (typeof RIVALS)[string];
+  const rival = RIVALS[name] as (typeof RIVALS)[string];
+  if (typeof rival === 'string') return openingsInUse(one, rival);
+  const { rule, holdMs } = rival;
   const raised: number[] = [];
   for (const lifetime of one.lifetimes) {
     const grid = gridOf(lifetime);
@@ -177,4 +162,15 @@ export function rivalOpenings(one: Case, name: string): { at: number }[] {
     last = at;
   }
   return openings;
+}
+
+function openingsInUse(one: Case, rule: RuleInUse): { at: number }[] {
+  const rules = new RulesInUse();
+  eachSample(one, (lifetime, index) => {
+    const memory = lifetime.rss[index] as number;
+    const workingSet = (lifetime.workingSet ?? lifetime.rss)[index] as number;
+    rules.add(lifetime.instance, lifetime.time[index] as number, memory, workingSet, lifetime.limit);
+  });
+  rules.end();
+  return rules.alarms[rule].times.map((at) => ({ at }));
 }

@@ -1,10 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { runBacktest } from '../../../services/detector/backtest.ts';
 import { createDetector } from '../../../services/detector/detector.ts';
 import { policyFor } from '../../../services/detector/policy.ts';
+import { summaryOf } from '../../../services/detector/report-summary.ts';
 import type { IncidentEvent } from '../../../shared/incident.ts';
 import { MB, noise, seriesOf, START } from './series-of.ts';
 
@@ -35,6 +38,36 @@ async function backtest(name: string, rows: readonly string[]) {
   return runBacktest({ files: [file], stepMs, policy });
 }
 
+interface ChildResult {
+  readonly rows: number;
+  readonly findings: readonly unknown[];
+  readonly peakRssBytes: number;
+}
+
+/** A stream of so many megabytes, with the labels that exporters add, judged in a process of its own. */
+async function child(name: string, megabytes: number): Promise<ChildResult> {
+  const pipe = join(folder, `${name}.csv`);
+  execFileSync('mkfifo', [pipe]);
+  const process = fork(join(import.meta.dirname, 'backtest-child.ts'), [pipe], { execArgv: ['--import', import.meta.resolve('tsx')] });
+  const answer = once(process, 'message') as Promise<[ChildResult]>;
+  const out = createWriteStream(pipe);
+  out.write('time,labels,service,instance,rss,limit\n');
+  const labels = `"{cluster=""eu-1"", node=""${'n'.repeat(480)}""}"`;
+  for (let minute = 0, bytes = 0; bytes < megabytes * 1e6; minute += 10) {
+    let text = '';
+    for (let later = minute; later < minute + 10; later += 1) {
+      const time = String((START + later * MINUTE) / 1000);
+      for (let replica = 0; replica < 10; replica += 1)
+        text += `${time},${labels},shop,shop-${String(replica)}-0,${String(Math.round(replica === 3 ? leaking(later) : flat(later + replica * 977)))},1000000000\n`;
+    }
+    bytes += text.length;
+    if (!out.write(text)) await once(out, 'drain');
+  }
+  out.end();
+  const [result] = await answer;
+  return result;
+}
+
 describe('runBacktest', () => {
   it('finds the leak once, after its onset, and says nothing of the flat service', async () => {
     const { findings, rows } = await backtest('both.csv', [...lines('leaky', leaking, 3), ...lines('flat', flat, 3)]);
@@ -57,6 +90,33 @@ describe('runBacktest', () => {
     expect(shuffled.findings).toEqual(sorted.findings);
   });
 
+  it('sorts rows that come a little late, as collectors send them', async () => {
+    const rows = lines('leaky', leaking, 3);
+    const late = rows.map((_, index) => rows[index ^ 1] as string);
+    expect(late).not.toEqual(rows);
+    expect((await backtest('late.csv', late)).findings).toEqual((await backtest('in-time.csv', rows)).findings);
+  });
+
+  it('sorts more rows than it holds in memory', async () => {
+    // One file per replica, one after the other, as most systems export them; a sample every ten seconds.
+    const [days, perDay] = [11, 8640];
+    const replicas = Array.from({ length: 3 }, (_, replica) =>
+      Array.from({ length: days * perDay }, (__, index) => {
+        const level = replica === 1 ? leaking(index / 6 - 5 * DAY) : flat(index / 6 + replica * 977);
+        return `${String(START / 1000 + index * 10)},shop,shop-${String(replica)}-0,${String(Math.round(level))},1500000000`;
+      }),
+    );
+    mkdirSync(join(folder, 'replicas'));
+    for (const [replica, rows] of replicas.entries())
+      writeFileSync(join(folder, 'replicas', `${String(replica)}.csv`), `time,service,instance,rss,limit\n${rows.join('\n')}\n`);
+    const sorted = replicas[0]?.flatMap((_, index) => replicas.map((rows) => rows[index] as string)) ?? [];
+    const inOrder = await backtest('in-order.csv', sorted);
+    const byReplica = await runBacktest({ files: [join(folder, 'replicas')], stepMs, policy });
+    expect(byReplica.rows).toBe(3 * days * perDay);
+    expect(byReplica.findings).toEqual(inOrder.findings);
+    expect(byReplica.findings.map(({ instances }) => instances)).toEqual([['shop-1-0']]);
+  });
+
   it('does not change its mind when every row is there twice', async () => {
     const rows = lines('leaky', leaking, 3);
     const doubled = await backtest(
@@ -64,7 +124,71 @@ describe('runBacktest', () => {
       rows.flatMap((row) => [row, row]),
     );
     expect(doubled.findings).toEqual((await backtest('once.csv', rows)).findings);
+    expect(doubled).toMatchObject({ repeated: rows.length, conflicting: 0 });
   });
+
+  it('tells when two processes hide behind one instance', async () => {
+    const rows = lines('shop', flat, 1);
+    const { repeated, conflicting, firstConflict } = await backtest(
+      'two.csv',
+      rows.flatMap((row) => [row, row.replace(/,\d+,1000000000$/, ',77,1000000000')]),
+    );
+    expect({ repeated, conflicting }).toEqual({ repeated: DAY, conflicting: DAY });
+    expect(firstConflict).toMatch(/service "shop", instance "shop-0-0" at .*: \d+ and 77 bytes/);
+  });
+
+  it('says of a service without a memory reading that there was none', async () => {
+    const { services, findings } = await backtest(
+      'blind.csv',
+      lines('shop', flat, 1).map((row) => row.replace(/,\d+,1000000000$/, ',,1000000000')),
+    );
+    expect(findings).toEqual([]);
+    expect(services[0]).toMatchObject({ rows: DAY, rowsWithoutMemory: DAY });
+    expect(summaryOf(services[0]!)).toMatchObject({ outcome: 'unread', reason: 'no row has a memory reading' });
+  });
+
+  it('is not held up by one row from the end of the century', async () => {
+    const rows = lines('leaky', leaking, 3);
+    const { findings } = await backtest('far.csv', [...rows, '4000000000,leaky,leaky-0-0,1,1000000000']);
+    expect(findings).toHaveLength(1);
+  });
+
+  it('judges a folder, and refuses one without histories', async () => {
+    const tree = join(folder, 'tree', 'deeper');
+    mkdirSync(tree, { recursive: true });
+    writeFileSync(join(folder, 'tree', 'readme.txt'), 'no history');
+    writeFileSync(join(folder, 'tree', 'flat.csv'), `time,service,instance,rss,limit\n${lines('flat', flat, 1).join('\n')}\n`);
+    writeFileSync(join(tree, 'leaky.csv'), `time,service,instance,rss,limit\n${lines('leaky', leaking, 3).join('\n')}\n`);
+    const { services, findings } = await runBacktest({ files: [join(folder, 'tree')], stepMs, policy });
+    expect(services.map(({ service }) => service).sort()).toEqual(['flat', 'leaky']);
+    expect(findings).toHaveLength(1);
+    mkdirSync(join(folder, 'empty'));
+    await expect(runBacktest({ files: [join(folder, 'empty')], stepMs, policy })).rejects.toThrow(/no history file; expected \.csv/);
+    await expect(runBacktest({ files: [join(folder, 'absent.csv')], stepMs, policy })).rejects.toThrow(/cannot read .*absent\.csv: ENOENT/);
+  });
+
+  it('reads a pipe once, and says so where the rows would have to be sorted', async () => {
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const rows = lines('leaky', leaking, 3);
+    const through = async (some: readonly string[]) => {
+      const writing = createWriteStream(pipe);
+      // The reader may refuse before everything is written.
+      writing.on('error', () => undefined);
+      writing.end(`time,service,instance,rss,limit\n${some.join('\n')}\n`);
+      return runBacktest({ files: [pipe], stepMs, policy });
+    };
+    expect((await through(rows)).findings).toHaveLength(1);
+    await expect(through([...rows].reverse())).rejects.toThrow(/not in order of time, and a pipe cannot be read twice/);
+  });
+
+  it('takes the same memory for hundreds of megabytes as for a few', async () => {
+    const small = await child('small', 12);
+    const large = await child('large', 400);
+    expect(large.rows).toBeGreaterThan(20 * small.rows);
+    expect(large.findings).toHaveLength(1);
+    expect(large.peakRssBytes - small.peakRssBytes).toBeLessThan(80e6);
+  }, 180_000);
 
   it('finds it at the same moment as the detector that watches live', async () => {
     const { findings } = await backtest('live.csv', lines('leaky', leaking, 3));
