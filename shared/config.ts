@@ -126,7 +126,7 @@ const schema = z.strictObject({
     .prefault({}),
   ingester: z
     .strictObject({
-      maxBatchRows: key(count(50_000), 'rows per insert at most'),
+      maxBatchRows: key(count(200_000), 'rows per insert at most'),
       maxBatchDelay: key(duration('1s'), 'longest a sample waits for its insert', { unit: 'duration' }),
       rollupInterval: key(duration('10s'), 'how often touched minutes are rolled up', { unit: 'duration' }),
       maxFuture: key(duration('1d'), 'samples later than this after their arrival are refused', { unit: 'duration' }),

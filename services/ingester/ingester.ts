@@ -12,13 +12,16 @@ import type { Logger } from '../../shared/log.ts';
 import type { Metrics } from '../../shared/metrics.ts';
 import { retry } from '../../shared/retry.ts';
 import { insertDeadLetters, type DeadLetter } from '../../shared/store/dead-letters.ts';
-import { rollUp } from '../../shared/store/rollups.ts';
+import { rollUpHours, rollUpMinutes } from '../../shared/store/rollups.ts';
+import { tabulate, type ProcessTable } from '../../shared/store/process-table.ts';
 import { insertExits, insertSamples } from '../../shared/store/samples.ts';
 import type { Store } from '../../shared/store/store.ts';
-import { decodeBatch } from '../../shared/wire.ts';
+import { BatchScanner } from '../../shared/wire-scan.ts';
+import { decodeBatch, type DecodedBatch } from '../../shared/wire.ts';
 import { BlockBuilder, type Block } from './batch.ts';
 import { LetterBudget, refusedRows, toMessage, unreadable } from './dead-letter.ts';
 import { ingesterMetrics, type IngesterMetrics } from './ingester-metrics.ts';
+import { KnownAgents } from './known-agents.ts';
 import { SeenBatches } from './seen-batches.ts';
 
 export interface IngesterOptions {
@@ -45,6 +48,9 @@ const LETTERS_PER_MINUTE = 600;
 const LAST_FLUSH_MS = 5_000;
 const LAG_INTERVAL_MS = 5_000;
 const STORE_RETRY_MAX_MS = 2_000;
+/** Minutes take at most a ninth of the time, hours (which read all minutes of the hour again) a twentieth. */
+const MINUTES_REST = 8;
+const HOURS_REST = 19;
 
 export async function startIngester(options: IngesterOptions): Promise<Ingester> {
   const room = new IngesterRoom(options);
@@ -61,6 +67,8 @@ class IngesterRoom implements Ingester {
   readonly #seen = new SeenBatches();
   readonly #budget = new LetterBudget(LETTERS_PER_MINUTE);
   readonly #builder = new BlockBuilder();
+  readonly #scanner = new BatchScanner();
+  readonly #known = new KnownAgents();
   #letters: DeadLetter[] = [];
   /** When the oldest of what is collected was read; undefined = nothing is. */
   #collectingSince: number | undefined;
@@ -88,8 +96,9 @@ class IngesterRoom implements Ingester {
       },
     });
     this.#loops = [
-      this.#every(config.rollupInterval, () => this.#rollUp()),
-      this.#every(LAG_INTERVAL_MS, async () => {
+      this.#every(config.rollupInterval, MINUTES_REST, () => this.#rollUp(rollUpMinutes)),
+      this.#every(config.rollupInterval, HOURS_REST, () => this.#rollUp(rollUpHours)),
+      this.#every(LAG_INTERVAL_MS, 0, async () => {
         this.#metrics.lag.set((await this.#subscription?.lag()) ?? 0);
       }),
     ];
@@ -136,17 +145,31 @@ class IngesterRoom implements Ingester {
 
   #collect(message: BusMessage): void {
     const { maxFuture, maxAge } = this.#options.config;
+    const arrival = { at: message.timestamp, maxFutureMs: maxFuture, maxAgeMs: maxAge };
     this.#metrics.batches.inc();
+    const scanned = this.#scanner.scan(message.value, arrival, (agent) => this.#known.find(agent, message.timestamp));
+    if (scanned !== undefined) {
+      if (this.#seen.isRepeated(scanned)) this.#metrics.repeated.inc();
+      this.#builder.addSamples({ ...scanned, processes: scanned.known.table });
+      return;
+    }
     try {
-      const decoded = decodeBatch(message.value, { at: message.timestamp, maxFutureMs: maxFuture, maxAgeMs: maxAge });
+      const decoded = decodeBatch(message.value, arrival);
       this.#metrics.countProblems(decoded.problems);
       if (this.#seen.isRepeated(decoded.batch)) this.#metrics.repeated.inc();
-      this.#builder.add(decoded.batch);
+      this.#builder.add(decoded.batch, this.#tabulate(message, decoded));
       this.#keep(refusedRows(message, decoded));
     } catch (error) {
       if (!(error instanceof LeaklineError)) throw error;
       this.#keep(unreadable(message, error));
     }
+  }
+
+  /** Remembered for the scanner only while nothing about the batch has to be counted again when it repeats. */
+  #tabulate(message: BusMessage, { batch, problems }: DecodedBatch): ProcessTable {
+    const isSound = problems.refused.size + problems.cleared.size + problems.normalised.size === 0;
+    const text = isSound ? this.#scanner.processesOf(message.value) : undefined;
+    return text === undefined ? tabulate(batch.processes) : this.#known.learn(batch.agent, text, batch.processes, message.timestamp);
   }
 
   #keep(letter: DeadLetter | undefined): void {
@@ -192,24 +215,26 @@ class IngesterRoom implements Ingester {
     const letters = this.#letters;
     this.#letters = [];
     this.#collectingSince = undefined;
-    if (block.rows + block.exits.length + letters.length + block.nextOffsets.size === 0) return;
+    const { rows } = block.samples;
+    if (rows + block.exits.length + letters.length + block.nextOffsets.size === 0) return;
     try {
       await this.#store(block, letters);
     } catch (error) {
-      this.#options.log.warn({ rows: block.rows, err: describe(error) }, 'stopped before the store took everything; it is delivered again');
+      this.#options.log.warn({ rows, err: describe(error) }, 'stopped before the store took everything; it is delivered again');
       return;
     }
-    this.#metrics.rows.inc(block.rows);
+    this.#metrics.rows.inc(rows);
     await this.#commit(block.nextOffsets);
   }
 
   /** Tries until the store has it; meanwhile nothing more is read than fits, and the bus keeps the membership alive. */
   async #store(block: Block, letters: readonly DeadLetter[]): Promise<void> {
     const { store, log } = this.#options;
+    const samples = block.samples.encode();
     const insert = async () => {
       const done = this.#metrics.insertSeconds.startTimer();
       try {
-        await insertSamples(store, block.columns);
+        await insertSamples(store, samples);
         await insertExits(store, block.exits);
         await insertDeadLetters(store, letters);
       } catch (error) {
@@ -224,7 +249,7 @@ class IngesterRoom implements Ingester {
       maxDelayMs: STORE_RETRY_MAX_MS,
       onFailure: (error, attempt) => {
         this.#metrics.storeFailures.inc();
-        if (!this.#storeAway) log.warn({ rows: block.rows, err: error.message, attempt }, 'store does not take samples, trying again');
+        if (!this.#storeAway) log.warn({ rows: samples.rows, err: error.message, attempt }, 'store does not take samples, trying again');
         this.#storeAway = true;
       },
     });
@@ -253,20 +278,24 @@ class IngesterRoom implements Ingester {
   }
 
   /** One ingester of the group does it: the one that owns partition 0. */
-  async #rollUp(): Promise<void> {
+  async #rollUp(stage: typeof rollUpMinutes): Promise<void> {
     if (this.#subscription?.partitions().includes(0) !== true || this.#storeAway) return;
     const done = this.#metrics.rollupSeconds.startTimer();
-    await rollUp(this.#options.store, { signal: this.#stopping.signal });
+    await stage(this.#options.store, { signal: this.#stopping.signal });
     done();
   }
 
-  async #every(intervalMs: number, work: () => Promise<void>): Promise<void> {
+  /** `rest`: the work waits at least so many times as long as it took, so a large fleet's takes no more than its share of the store. */
+  async #every(intervalMs: number, rest: number, work: () => Promise<void>): Promise<void> {
     const { clock, log } = this.#options;
     const { signal } = this.#stopping;
+    let tookMs = 0;
     for (;;) {
       try {
-        await clock.sleep(intervalMs, signal);
+        await clock.sleep(Math.max(intervalMs, tookMs * rest), signal);
+        const startedAt = clock.now();
         await work();
+        tookMs = Math.max(0, clock.now() - startedAt);
       } catch (error) {
         if (signal.aborted) return;
         log.warn({ err: describe(error) }, 'tried again at the next turn');

@@ -4,19 +4,17 @@
  * https://clickhouse.com/docs/interfaces/formats/Native
  */
 
-/** Values of a column. `index` says which of `values` each row holds, so repeated strings are encoded once. */
 export type NativeColumn = { readonly name: string } & (
   | { readonly type: 'UInt32' | 'UInt64' | 'Float64'; readonly values: ArrayLike<number> }
   /** NaN is NULL. */
   | { readonly type: 'Nullable(UInt64)' | 'Nullable(Float64)'; readonly values: ArrayLike<number> }
   /** Milliseconds UTC. */
   | { readonly type: 'DateTime64(3)'; readonly values: ArrayLike<number> }
-  | { readonly type: 'String' | 'LowCardinality(String)'; readonly values: readonly string[]; readonly index: Uint32Array }
-  | {
-      readonly type: 'Map(String, String)';
-      readonly values: readonly Readonly<Record<string, string>>[];
-      readonly index: Uint32Array;
-    }
+  | { readonly type: 'String'; readonly values: readonly string[] }
+  /** `words[keys[row]]` is the value of a row; the words are distinct. */
+  | { readonly type: 'LowCardinality(String)'; readonly words: readonly string[]; readonly keys: Uint32Array }
+  /** What stands encoded already, in pieces. */
+  | { readonly type: 'String' | 'Map(String, String)'; readonly write: (writer: NativeWriter) => void }
 );
 
 export interface EncodedBlock {
@@ -28,11 +26,11 @@ export interface EncodedBlock {
 const TWO_POW_32 = 4_294_967_296;
 
 /** A buffer that doubles. Numbers are little-endian. */
-class ByteWriter {
+export class NativeWriter {
   #bytes: Buffer;
   #length = 0;
 
-  constructor(capacity = 64 * 1024) {
+  constructor(capacity: number) {
     this.#bytes = Buffer.allocUnsafe(capacity);
   }
 
@@ -86,145 +84,85 @@ class ByteWriter {
     this.#bytes.writeUInt32LE(Math.floor(value / TWO_POW_32), at + 4);
   }
 
+  /**
+   * Whole numbers in 64 bits: of [0, 2^53) unsigned, of (-2^53, 0) in two's complement. NaN becomes 0.
+   * `>>> 0` is the value modulo 2^32, at a tenth of the cost of `%` on doubles.
+   */
+  int64s(values: ArrayLike<number>): void {
+    const pairs = new Uint32Array(values.length * 2);
+    for (let row = 0, at = 0; row < values.length; row++, at += 2) {
+      const value = values[row]!;
+      const low = value >>> 0;
+      pairs[at] = low;
+      pairs[at + 1] = (value - low) / TWO_POW_32;
+    }
+    this.view(pairs);
+  }
+
+  float64s(values: ArrayLike<number>): void {
+    this.view(values instanceof Float64Array ? values : Float64Array.from(values));
+  }
+
+  /** 1 where the value is NaN, the only one that differs from itself. */
+  nulls(values: ArrayLike<number>): void {
+    const nulls = this.take(values.length);
+    for (let row = 0; row < values.length; row++) {
+      const value = values[row]!;
+      nulls[row] = value === value ? 0 : 1;
+    }
+  }
+
+  /** Every distinct string once, then a key per row of the least width that fits. */
+  dictionary(words: readonly string[], keys: Uint32Array): void {
+    const HAS_ADDITIONAL_KEYS = 0x200;
+    const NEEDS_UPDATE = 0x400;
+    const width = words.length <= 256 ? 0 : words.length <= 65_536 ? 1 : 2;
+    this.uint64(1);
+    this.uint64(width | HAS_ADDITIONAL_KEYS | NEEDS_UPDATE);
+    this.uint64(words.length);
+    for (const word of words) this.string(word);
+    this.uint64(keys.length);
+    this.view(width === 0 ? Uint8Array.from(keys) : width === 1 ? Uint16Array.from(keys) : keys);
+  }
+
   done(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
 }
 
-/**
- * Whole numbers as pairs of 32 bits: of [0, 2^53) unsigned, of (-2^53, 0) in two's complement. NaN becomes 0.
- * `>>> 0` is the value modulo 2^32, at a tenth of the cost of `%` on doubles.
- */
-function int64Pairs(values: ArrayLike<number>, rows: number): Uint32Array {
-  const pairs = new Uint32Array(rows * 2);
-  for (let row = 0, at = 0; row < rows; row++, at += 2) {
-    const value = values[row]!;
-    const low = value >>> 0;
-    pairs[at] = low;
-    pairs[at + 1] = (value - low) / TWO_POW_32;
-  }
-  return pairs;
-}
-
-function float64(values: ArrayLike<number>, rows: number): Float64Array {
-  if (values instanceof Float64Array && values.length === rows) return values;
-  const copy = new Float64Array(rows);
-  for (let row = 0; row < rows; row++) copy[row] = values[row]!;
-  return copy;
-}
-
-function nullMap(values: ArrayLike<number>, rows: number): Uint8Array {
-  const nulls = new Uint8Array(rows);
-  for (let row = 0; row < rows; row++) {
-    const value = values[row]!;
-    // NaN is the only value that differs from itself.
-    if (value !== value) nulls[row] = 1;
-  }
-  return nulls;
-}
-
-/** Every distinct string once, then a key per row of the least width that fits. */
-function writeDictionary(writer: ByteWriter, values: readonly string[], index: Uint32Array): void {
-  const keyOf = new Map<string, number>();
-  const keyOfValue = new Uint32Array(values.length);
-  for (let value = 0; value < values.length; value++) {
-    const text = values[value]!;
-    let key = keyOf.get(text);
-    if (key === undefined) keyOf.set(text, (key = keyOf.size));
-    keyOfValue[value] = key;
-  }
-  const width = keyOf.size <= 256 ? 0 : keyOf.size <= 65_536 ? 1 : 2;
-  const keys = width === 0 ? new Uint8Array(index.length) : width === 1 ? new Uint16Array(index.length) : new Uint32Array(index.length);
-  for (let row = 0; row < index.length; row++) keys[row] = keyOfValue[index[row]!]!;
-  const HAS_ADDITIONAL_KEYS = 0x200;
-  const NEEDS_UPDATE = 0x400;
-  writer.uint64(1);
-  writer.uint64(width | HAS_ADDITIONAL_KEYS | NEEDS_UPDATE);
-  writer.uint64(keyOf.size);
-  for (const text of keyOf.keys()) writer.string(text);
-  writer.uint64(index.length);
-  writer.view(keys);
-}
-
-/** Pieces that repeat, one per row, copied from where each was written once. */
-function writePieces(writer: ByteWriter, pieces: readonly Buffer[], index: Uint32Array): void {
-  let size = 0;
-  for (let row = 0; row < index.length; row++) size += pieces[index[row]!]!.length;
-  const target = writer.take(size);
-  let at = 0;
-  for (let row = 0; row < index.length; row++) {
-    const piece = pieces[index[row]!]!;
-    // A copy call costs more than these few bytes.
-    if (piece.length > 48) target.set(piece, at);
-    else for (let byte = 0; byte < piece.length; byte++) target[at + byte] = piece[byte]!;
-    at += piece.length;
-  }
-}
-
-const written = (write: (writer: ByteWriter) => void): Buffer => {
-  const writer = new ByteWriter(64);
-  write(writer);
-  return writer.done();
-};
-
-function writeStrings(writer: ByteWriter, values: readonly string[], index: Uint32Array): void {
-  writePieces(
-    writer,
-    values.map((text) => written((piece) => piece.string(text))),
-    index,
-  );
-}
-
-function writeMaps(writer: ByteWriter, values: readonly Readonly<Record<string, string>>[], index: Uint32Array): void {
-  const entries = values.map((map) => Object.entries(map));
-  const ends = new Float64Array(index.length);
-  let end = 0;
-  for (let row = 0; row < index.length; row++) ends[row] = end += entries[index[row]!]!.length;
-  writer.view(int64Pairs(ends, index.length));
-  for (const side of [0, 1] as const) {
-    const pieces = entries.map((pairs) =>
-      written((piece) => {
-        for (const pair of pairs) piece.string(pair[side]);
-      }),
-    );
-    writePieces(writer, pieces, index);
-  }
-}
-
-function writeColumn(writer: ByteWriter, column: NativeColumn, rows: number): void {
+function writeColumn(writer: NativeWriter, column: NativeColumn): void {
+  if ('write' in column) return column.write(writer);
   switch (column.type) {
     case 'UInt32':
       return writer.view(Uint32Array.from(column.values));
     case 'UInt64':
-      return writer.view(int64Pairs(column.values, rows));
-    case 'Float64':
-      return writer.view(float64(column.values, rows));
-    case 'Nullable(UInt64)':
-      writer.bytes(nullMap(column.values, rows));
-      return writer.view(int64Pairs(column.values, rows));
-    case 'Nullable(Float64)':
-      writer.bytes(nullMap(column.values, rows));
-      return writer.view(float64(column.values, rows));
     case 'DateTime64(3)':
-      return writer.view(int64Pairs(column.values, rows));
+      return writer.int64s(column.values);
+    case 'Float64':
+      return writer.float64s(column.values);
+    case 'Nullable(UInt64)':
+      writer.nulls(column.values);
+      return writer.int64s(column.values);
+    case 'Nullable(Float64)':
+      writer.nulls(column.values);
+      return writer.float64s(column.values);
     case 'String':
-      return writeStrings(writer, column.values, column.index);
+      for (const text of column.values) writer.string(text);
+      return;
     case 'LowCardinality(String)':
-      return writeDictionary(writer, column.values, column.index);
-    case 'Map(String, String)':
-      return writeMaps(writer, column.values, column.index);
+      return writer.dictionary(column.words, column.keys);
   }
 }
 
-/** All columns must have `rows` rows; the values are trusted (the decoder of the bus has checked them). */
-export function encodeNativeBlock(columns: readonly NativeColumn[], rows: number): EncodedBlock {
-  const writer = new ByteWriter();
+/** All columns must have `rows` rows; the values are trusted (the decoder of the bus has checked them). `capacity`: about how many bytes. */
+export function encodeNativeBlock(columns: readonly NativeColumn[], rows: number, capacity = 64 * 1024): EncodedBlock {
+  const writer = new NativeWriter(capacity);
   writer.varint(columns.length);
   writer.varint(rows);
   for (const column of columns) {
     writer.string(column.name);
     writer.string(column.type);
-    if (rows > 0) writeColumn(writer, column, rows);
+    if (rows > 0) writeColumn(writer, column);
   }
   return { columns: columns.map(({ name }) => name), rows, body: writer.done() };
 }

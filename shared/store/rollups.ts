@@ -72,10 +72,10 @@ const CHANGED_MINUTES = `
   )`;
 
 const MINUTES = `
-  INSERT INTO minute_rollups (service, instance, lifetime, minute, ${COLUMNS.join(', ')}, revision)
+  INSERT INTO minute_rollups (service, instance, lifetime, minute, pid, ${COLUMNS.join(', ')}, revision)
   SELECT *, ${REVISION} AS revision FROM (
     SELECT
-      service, instance, lifetime, toStartOfMinute(time) AS minute,
+      service, instance, lifetime, toStartOfMinute(time) AS minute, max(raw_samples.pid) AS pid,
       ${IDENTITY.map((name) => `max(raw_samples.${name}) AS ${name}`).join(', ')},
       min(raw_samples.process_started_at) AS process_started_at, min(time) AS first_time, max(time) AS last_time,
       toUInt32(count()) AS samples,
@@ -84,8 +84,7 @@ const MINUTES = `
     FROM raw_samples FINAL
     WHERE ${RANGE} AND (service, instance, lifetime, toStartOfMinute(time)) IN (${CHANGED_MINUTES})
     GROUP BY service, instance, lifetime, minute
-  )
-  SETTINGS optimize_aggregation_in_order = 1`;
+  )`;
 
 const HOUR_RANGE = `r.minute >= fromUnixTimestamp64Milli({hour:Int64}) AND r.minute < fromUnixTimestamp64Milli({hour:Int64} + 3600000)`;
 
@@ -114,60 +113,83 @@ const HOURS = `
     FROM minute_rollups AS r FINAL
     WHERE ${HOUR_RANGE} AND (r.service, r.instance, r.lifetime) IN (${CHANGED_HOURS})
     GROUP BY r.service, r.instance, r.lifetime, hour
-  )
-  SETTINGS optimize_aggregation_in_order = 1`;
+  )`;
 
 const LIFETIMES = `
   INSERT INTO lifetimes
     (service, instance, lifetime, environment, version, host, runtime, pid, started_at, first_seen, last_seen, rss_peak, memory_limit_max)
   SELECT
-    service, instance, lifetime, max(toString(raw_samples.environment)), max(toString(raw_samples.version)),
-    max(toString(raw_samples.host)), max(toString(raw_samples.runtime)), max(raw_samples.pid), min(process_started_at), min(time), max(time),
-    ifNull(max(rss), 0), ifNull(max(memory_limit), 0)
-  FROM raw_samples
-  WHERE ${RANGE} AND (service, instance, lifetime, toStartOfMinute(time)) IN (${CHANGED_MINUTES})
-  GROUP BY service, instance, lifetime
-  SETTINGS optimize_aggregation_in_order = 1`;
+    service, instance, lifetime, max(toString(r.environment)), max(toString(r.version)), max(toString(r.host)), max(toString(r.runtime)),
+    max(r.pid), min(r.process_started_at), min(r.first_time), max(r.last_time), ifNull(max(r.rss_max), 0), ifNull(max(r.memory_limit_last), 0)
+  FROM minute_rollups AS r FINAL
+  WHERE ${HOUR_RANGE} AND (r.service, r.instance, r.lifetime) IN (${CHANGED_HOURS})
+  GROUP BY service, instance, lifetime`;
 
 interface TouchedHour {
   readonly hour: number;
   readonly from: number;
   readonly to: number;
-  readonly minutes: number;
 }
 
-export interface RollUpResult {
-  /** Minutes that had a new sample. */
-  readonly minutes: number;
+/** Two stages, each with a checkpoint of its own, so that the second, which reads whole hours of minutes, may run less often. */
+type Stage = 'samples' | 'hours';
+
+interface Span {
+  /** Store's clock. */
+  readonly now: number;
+  /** Up to which arrivals each stage has come. */
+  readonly samples: number;
   readonly hours: number;
-  /** Store's clock up to which all arrivals are rolled up. */
-  readonly receivedThrough: number;
 }
 
-export async function rollUp(store: Store, options: { readonly signal?: AbortSignal } = {}): Promise<RollUpResult> {
-  const [clock] = await store.query<{ now: number; checkpoint: number }>(`
-    SELECT toUnixTimestamp64Milli(now64(3)) AS now,
-      (SELECT toUnixTimestamp64Milli(max(received_through)) FROM rollup_checkpoints WHERE name = 'samples') AS checkpoint`);
-  const { now = 0, checkpoint = 0 } = clock ?? {};
-  const received = Math.max(0, checkpoint - OVERLAP_MS);
-  const touched = await store.query<TouchedHour>(
+async function readSpan(store: Store): Promise<Span> {
+  const through = (stage: Stage) =>
+    `(SELECT toUnixTimestamp64Milli(max(received_through)) FROM rollup_checkpoints WHERE name = '${stage}') AS ${stage}`;
+  const [span] = await store.query<Span>(`SELECT toUnixTimestamp64Milli(now64(3)) AS now, ${through('samples')}, ${through('hours')}`);
+  return span ?? { now: 0, samples: 0, hours: 0 };
+}
+
+/** What got a sample after the checkpoint, and some before it. */
+const readTouched = (store: Store, checkpoint: number) =>
+  store.query<TouchedHour>(
     `SELECT
       toUnixTimestamp(toStartOfHour(time)) * 1000 AS hour, toUnixTimestamp(min(toStartOfMinute(time))) * 1000 AS from,
-      toUnixTimestamp(max(toStartOfMinute(time))) * 1000 + 60000 AS to, uniqExact(toStartOfMinute(time)) AS minutes
+      toUnixTimestamp(max(toStartOfMinute(time))) * 1000 + 60000 AS to
     FROM raw_samples WHERE received_at >= fromUnixTimestamp64Milli({received:Int64}) GROUP BY hour ORDER BY hour`,
-    { received },
+    { received: Math.max(0, checkpoint - OVERLAP_MS) },
   );
-  let minutes = 0;
-  for (const hour of touched) {
-    options.signal?.throwIfAborted();
-    const params: SqlParams = { hour: hour.hour, from: hour.from, to: hour.to };
-    // In this order: lifetimes go by the minutes that are behind, so a kill in between finds them behind again;
-    // hours are compared with the minutes themselves.
-    await store.command(LIFETIMES, params);
-    await store.command(MINUTES, params);
-    await store.command(HOURS, params);
-    minutes += hour.minutes;
+
+const saveCheckpoint = (store: Store, name: Stage, through: number) =>
+  store.insertRows('rollup_checkpoints', [{ name, received_through: toSqlTime(through) }]);
+
+interface RollUpOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** Brings minutes up to what has arrived. */
+export async function rollUpMinutes(store: Store, { signal }: RollUpOptions = {}): Promise<void> {
+  const { now, samples } = await readSpan(store);
+  for (const { hour, from, to } of await readTouched(store, samples)) {
+    signal?.throwIfAborted();
+    await store.command(MINUTES, { hour, from, to } satisfies SqlParams);
   }
-  await store.insertRows('rollup_checkpoints', [{ name: 'samples', received_through: toSqlTime(now) }]);
-  return { minutes, hours: touched.length, receivedThrough: now };
+  await saveCheckpoint(store, 'samples', now);
+}
+
+/** Brings hours and lifetimes up to the minutes. */
+export async function rollUpHours(store: Store, { signal }: RollUpOptions = {}): Promise<void> {
+  const { samples, hours } = await readSpan(store);
+  for (const { hour } of await readTouched(store, hours)) {
+    signal?.throwIfAborted();
+    // In this order: lifetimes go by the hours that are behind, so a kill in between finds them behind again.
+    await store.command(LIFETIMES, { hour });
+    await store.command(HOURS, { hour });
+  }
+  // Arrivals that only minutes of a later run take in are not yet in the hours.
+  await saveCheckpoint(store, 'hours', samples);
+}
+
+export async function rollUp(store: Store, options: RollUpOptions = {}): Promise<void> {
+  await rollUpMinutes(store, options);
+  await rollUpHours(store, options);
 }

@@ -5,6 +5,8 @@ import type { MetricName, ProcessIdentity } from '../../shared/sample.ts';
 import { recordDelivery } from '../../shared/store/deliveries.ts';
 import { appendIncidentEvents } from '../../shared/store/incidents.ts';
 import { rollUp } from '../../shared/store/rollups.ts';
+import { tabulate } from '../../shared/store/process-table.ts';
+import { SampleBlock } from '../../shared/store/sample-block.ts';
 import { insertExits, insertSamples } from '../../shared/store/samples.ts';
 import type { Store } from '../../shared/store/store.ts';
 import { saveJudgements } from '../../shared/store/trends.ts';
@@ -104,25 +106,25 @@ async function insertLifetimes(store: Store, service: DemoService, lifetimes: re
   });
   const identities = lifetimes.map(({ identity }) => identity);
   const column = <Field extends keyof ProcessIdentity>(field: Field) => identities.map((identity) => identity[field]);
-  await insertSamples(store, {
-    processes: {
-      lifetime: column('lifetime'),
-      service: column('service'),
-      environment: column('environment'),
-      version: column('version'),
-      host: column('host'),
-      instance: column('instance'),
-      pid: column('pid'),
-      process_started_at: column('process_started_at'),
-      runtime: column('runtime'),
-      labels: column('labels'),
-    },
-    sources: { agent: ['agent-node-1', 'agent-node-2', 'agent-node-3'], boot: ['b1', 'b1', 'b1'], seq: [1, 1, 1] },
-    process: Uint32Array.from(process),
-    source: Uint32Array.from(process, (index) => index % 3),
-    time: Float64Array.from(time),
-    metrics: Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, Float64Array.from(values)])),
+  const block = new SampleBlock();
+  const processes = tabulate({
+    lifetime: column('lifetime'),
+    service: column('service'),
+    environment: column('environment'),
+    version: column('version'),
+    host: column('host'),
+    instance: column('instance'),
+    pid: column('pid'),
+    process_started_at: column('process_started_at'),
+    runtime: column('runtime'),
+    labels: column('labels'),
   });
+  for (const [node, agent] of ['agent-node-1', 'agent-node-2', 'agent-node-3'].entries()) {
+    const ofNode = <Value>(values: readonly Value[]) => values.filter((_, row) => process[row]! % 3 === node);
+    const metrics = Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, ofNode(values)]));
+    block.append({ processes, agent, boot: 'b1', seq: 1, process: ofNode(process), time: ofNode(time), metrics });
+  }
+  await insertSamples(store, block.encode());
   await insertExits(
     store,
     lifetimes.flatMap(({ identity, endedAt, end }) =>

@@ -1,97 +1,117 @@
-/** The columns of one insert hold exactly what the batches held. */
+/** A block holds exactly what the batches held: read back from the engine it was inserted into. */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { BlockBuilder, type Block } from '../../../services/ingester/batch.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BlockBuilder } from '../../../services/ingester/batch.ts';
 import { METRIC_NAMES, type Batch } from '../../../shared/sample.ts';
+import { tabulate } from '../../../shared/store/process-table.ts';
+import { insertSamples } from '../../../shared/store/samples.ts';
+import type { Store } from '../../../shared/store/store.ts';
+import { temporaryStore } from '../../shared/store/fixture.ts';
 
+let store: Store;
+let close: () => Promise<void>;
+
+beforeAll(async () => ({ store, close } = await temporaryStore()));
+afterAll(() => close());
+
+const base = Math.floor(Date.now() / 1000) * 1000;
+const word = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 9 });
+
+/** `no` makes the rows of a batch its own, so that none replaces another's. */
 const batches = fc
-  .record({
-    agent: fc.constantFrom('a', 'b'),
-    seq: fc.nat(1000),
-    processes: fc.integer({ min: 1, max: 4 }),
-    rows: fc.array(
-      fc.record({
-        process: fc.nat(3),
-        time: fc.nat(1e6),
-        values: fc.dictionary(fc.constantFrom('rss', 'heap_used', 'threads'), fc.option(fc.nat(1e9))),
-      }),
-      { maxLength: 600 },
-    ),
-  })
-  .map(({ agent, seq, processes, rows }): Batch => {
-    const ids = Array.from({ length: processes }, (_, index) => index);
-    const present = METRIC_NAMES.filter((name) => rows.some(({ values }) => name in values));
+  .array(
+    fc.record({
+      processes: fc.array(fc.record({ name: word, labels: fc.dictionary(word, word, { maxKeys: 3 }) }), { minLength: 1, maxLength: 4 }),
+      rows: fc.array(
+        fc.record({
+          process: fc.nat(3),
+          values: fc.dictionary(fc.constantFrom('rss', 'heap_used', 'gc_pause_seconds', 'threads'), fc.option(fc.nat(1e9))),
+        }),
+        { maxLength: 100 },
+      ),
+      inOrder: fc.boolean(),
+    }),
+    { minLength: 1, maxLength: 6 },
+  )
+  .map((all) =>
+    all.map(({ processes, rows: drawn, inOrder }, no): Batch => {
+      const ids = [...processes.keys()];
+      const rows = inOrder ? ids.map((process) => ({ process, values: drawn[process]?.values ?? {} })) : drawn;
+      const present = METRIC_NAMES.filter((name) => rows.some(({ values }) => name in values));
+      return {
+        v: 1,
+        agent: `agent-${no % 3}`,
+        boot: `boot-${no % 2}`,
+        seq: no,
+        sent_at: 0,
+        processes: {
+          lifetime: ids.map((id) => `${no}-${id}`),
+          service: ids.map((id) => `service ${processes[id]!.name}`),
+          environment: ids.map(() => 'prod'),
+          version: processes.map(({ name }) => name),
+          host: ids.map(() => 'host'),
+          instance: processes.map(({ name }, id) => `${name} ${id}`),
+          pid: ids.map((id) => 70_000 + id),
+          process_started_at: ids.map((id) => 1_790_000_000_000 + id),
+          runtime: ids.map((id) => (id % 2 === 0 ? 'go' : 'jvm')),
+          labels: processes.map(({ labels }) => labels),
+        },
+        samples: {
+          process: rows.map(({ process }) => process % ids.length),
+          time: rows.map((_, row) => base + no * 1000 + row),
+          ...Object.fromEntries(present.map((name) => [name, rows.map(({ values }) => values[name] ?? null)])),
+        },
+        ...(rows.length > 0 && { exits: { process: [0], time: [7], reason: ['oom' as const] } }),
+      };
+    }),
+  );
+
+const expectedRows = ({ agent, boot, seq, processes, samples }: Batch) =>
+  samples.time.map((time, row) => {
+    const process = samples.process[row]!;
     return {
-      v: 1,
+      at: time,
+      lifetime: processes.lifetime[process],
+      service: processes.service[process],
+      version: processes.version[process],
+      instance: processes.instance[process],
+      pid: processes.pid[process],
+      started: processes.process_started_at[process],
+      runtime: processes.runtime[process],
+      labels: processes.labels[process],
       agent,
-      boot: 'boot',
+      boot,
       seq,
-      sent_at: 0,
-      processes: {
-        lifetime: ids.map((id) => `${agent}-${seq}-${id}`),
-        service: ids.map((id) => `service-${id}`),
-        environment: ids.map(() => 'prod'),
-        version: ids.map(() => '1'),
-        host: ids.map(() => 'host'),
-        instance: ids.map((id) => `instance-${id}`),
-        pid: ids,
-        process_started_at: ids.map(() => 5),
-        runtime: ids.map(() => 'go'),
-        labels: ids.map((id) => ({ id: String(id) })),
-      },
-      samples: {
-        process: rows.map(({ process }) => process % processes),
-        time: rows.map(({ time }) => time),
-        ...Object.fromEntries(present.map((name) => [name, rows.map(({ values }) => values[name] ?? null)])),
-      },
-      ...(rows.length > 0 && { exits: { process: [0], time: [7], reason: ['oom' as const] } }),
+      ...Object.fromEntries(METRIC_NAMES.map((name) => [name, samples[name]?.[row] ?? null])),
     };
   });
 
-const NUMBERS = METRIC_NAMES;
-
-/** Rows as people would write them, for comparison only. */
-const rowsOf = ({ columns }: Block) =>
-  Array.from(columns.time, (time, row) => ({
-    lifetime: columns.processes.lifetime[columns.process[row]!],
-    labels: columns.processes.labels[columns.process[row]!],
-    agent: columns.sources.agent[columns.source[row]!],
-    seq: columns.sources.seq[columns.source[row]!],
-    time,
-    values: NUMBERS.map((name) => columns.metrics[name]?.[row] ?? NaN),
-  }));
-
-const expectedRows = (batch: Batch) =>
-  batch.samples.time.map((time, row) => ({
-    lifetime: batch.processes.lifetime[batch.samples.process[row]!],
-    labels: batch.processes.labels[batch.samples.process[row]!],
-    agent: batch.agent,
-    seq: batch.seq,
-    time,
-    values: NUMBERS.map((name) => batch.samples[name]?.[row] ?? NaN),
-  }));
+const storedRows = () =>
+  store.query(`SELECT toUnixTimestamp64Milli(time) AS at, lifetime, service, version, instance, pid,
+    toUnixTimestamp64Milli(process_started_at) AS started, runtime, labels, agent, boot, seq, ${METRIC_NAMES.join(', ')}
+    FROM samples ORDER BY time`);
 
 describe('a block', () => {
-  it('holds every row of every batch, in order, absent as NaN', () => {
-    fc.assert(
-      fc.property(fc.array(batches, { maxLength: 5 }), fc.array(batches, { maxLength: 3 }), (first, second) => {
+  it('holds every row of every batch, absent as NULL', async () => {
+    await fc.assert(
+      fc.asyncProperty(batches, async (all) => {
+        await store.command('TRUNCATE TABLE raw_samples');
         const builder = new BlockBuilder();
-        for (const part of [first, second]) {
-          for (const batch of part) builder.add(batch);
-          const block = builder.take();
-          expect(rowsOf(block)).toEqual(part.flatMap(expectedRows));
-          expect(block.rows).toBe(block.columns.time.length);
-          expect(block.exits.map(({ process, reason }) => [process.lifetime, reason])).toEqual(
-            part.filter(({ exits }) => exits !== undefined).map((batch) => [batch.processes.lifetime[0], 'oom']),
-          );
-        }
+        for (const batch of all) builder.add(batch, tabulate(batch.processes));
+        const { samples, exits } = builder.take();
+        expect(builder.isEmpty).toBe(true);
+        await insertSamples(store, samples.encode());
+        expect(await storedRows()).toEqual(all.flatMap(expectedRows));
+        expect(exits.map(({ process, reason }) => [process.lifetime, reason])).toEqual(
+          all.filter(({ exits: ended }) => ended !== undefined).map((batch) => [batch.processes.lifetime[0], 'oom']),
+        );
       }),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
   });
 
   it('leaves out a metric nobody sent', () => {
-    expect(Object.keys(new BlockBuilder().take().columns.metrics)).toEqual([]);
+    expect(new BlockBuilder().take().samples.encode().columns).not.toContain('rss');
   });
 
   it('covers partitions up to the last message, and no longer those taken away', () => {

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { MetricName, ProcessIdentity } from '../../../shared/sample.ts';
 import { migrate } from '../../../shared/store/migrate.ts';
-import type { SampleColumns } from '../../../shared/store/samples.ts';
+import type { EncodedBlock } from '../../../shared/store/native-block.ts';
+import { tabulate } from '../../../shared/store/process-table.ts';
+import { SampleBlock } from '../../../shared/store/sample-block.ts';
 import { openStore, type Store } from '../../../shared/store/store.ts';
 
 export function temporaryDirectory(): { path: string; remove: () => void } {
@@ -43,14 +45,15 @@ const IDENTITY: ProcessIdentity = {
   labels: {},
 };
 
-/** Rows as the columns the ingester makes; a process per row, as a decoder would append them. */
-export function columnsOf(rows: readonly SampleRow[], source = { agent: 'agent-1', boot: 'boot-1', seq: 0 }): SampleColumns {
+/** Rows as the block the ingester makes; a process per row, as a decoder would append them. */
+export function columnsOf(rows: readonly SampleRow[], source = { agent: 'agent-1', boot: 'boot-1', seq: 0 }): EncodedBlock {
   const processes = rows.map((row) => ({ ...IDENTITY, ...row }));
   const column = <Name extends keyof ProcessIdentity>(name: Name) => processes.map((process) => process[name]);
   const names = new Set<MetricName>();
   for (const row of rows) for (const name of Object.keys(row)) if (!(name in IDENTITY) && name !== 'time') names.add(name as MetricName);
-  return {
-    processes: {
+  const block = new SampleBlock();
+  block.append({
+    processes: tabulate({
       lifetime: column('lifetime'),
       service: column('service'),
       environment: column('environment'),
@@ -61,11 +64,11 @@ export function columnsOf(rows: readonly SampleRow[], source = { agent: 'agent-1
       process_started_at: column('process_started_at'),
       runtime: column('runtime'),
       labels: column('labels'),
-    },
-    sources: { agent: [source.agent], boot: [source.boot], seq: [source.seq] },
-    process: Uint32Array.from(rows.keys()),
-    source: new Uint32Array(rows.length),
-    time: Float64Array.from(rows, (row) => row.time),
-    metrics: Object.fromEntries([...names].map((name) => [name, Float64Array.from(rows, (row) => row[name] ?? Number.NaN)])),
-  };
+    }),
+    ...source,
+    process: [...rows.keys()],
+    time: rows.map((row) => row.time),
+    metrics: Object.fromEntries([...names].map((name) => [name, rows.map((row) => row[name] ?? null)])),
+  });
+  return block.encode();
 }
