@@ -127,6 +127,10 @@ const schema = z.strictObject({
   ingester: z
     .strictObject({
       maxBatchRows: key(count(200_000), 'rows per insert at most'),
+      resolution: key(
+        z.enum(['full', 'coarse']).default('full'),
+        'coarse: bytes stored as whole KiB and collection pauses as whole microseconds, rounded down, for a third less disk',
+      ),
       maxBatchDelay: key(duration('1s'), 'longest a sample waits for its insert', { unit: 'duration' }),
       rollupInterval: key(duration('10s'), 'how often touched minutes are rolled up', { unit: 'duration' }),
       maxFuture: key(duration('1d'), 'samples later than this after their arrival are refused', { unit: 'duration' }),

@@ -1,6 +1,6 @@
 /** Collects batches for one insert, and how far each partition is covered by it. Pure. */
 import type { Batch } from '../../shared/sample.ts';
-import { SampleBlock, type SamplePart } from '../../shared/store/sample-block.ts';
+import { SampleBlock, type Resolution, type SamplePart } from '../../shared/store/sample-block.ts';
 import type { ProcessTable } from '../../shared/store/process-table.ts';
 import type { ExitRow } from '../../shared/store/samples.ts';
 
@@ -12,9 +12,15 @@ export interface Block {
 }
 
 export class BlockBuilder {
-  #samples = new SampleBlock();
+  readonly #resolution: Resolution;
+  #samples: SampleBlock;
   #exits: ExitRow[] = [];
   #nextOffsets = new Map<number, bigint>();
+
+  constructor(resolution: Resolution) {
+    this.#resolution = resolution;
+    this.#samples = new SampleBlock(resolution);
+  }
 
   get rows(): number {
     return this.#samples.rows;
@@ -67,7 +73,7 @@ export class BlockBuilder {
   /** Hands over what was collected and starts anew. */
   take(): Block {
     const block: Block = { samples: this.#samples, exits: this.#exits, nextOffsets: this.#nextOffsets };
-    this.#samples = new SampleBlock();
+    this.#samples = new SampleBlock(this.#resolution);
     this.#exits = [];
     this.#nextOffsets = new Map();
     return block;

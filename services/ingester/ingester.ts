@@ -66,7 +66,7 @@ class IngesterRoom implements Ingester {
   readonly #giveUp = new AbortController();
   readonly #seen = new SeenBatches();
   readonly #budget = new LetterBudget(LETTERS_PER_MINUTE);
-  readonly #builder = new BlockBuilder();
+  readonly #builder: BlockBuilder;
   readonly #scanner = new BatchScanner();
   readonly #known = new KnownAgents();
   #letters: DeadLetter[] = [];
@@ -82,6 +82,7 @@ class IngesterRoom implements Ingester {
   constructor(options: IngesterOptions) {
     this.#options = options;
     this.#metrics = ingesterMetrics(options.metrics);
+    this.#builder = new BlockBuilder(options.config.resolution);
   }
 
   async start(): Promise<void> {

@@ -23,7 +23,8 @@ export async function readAgents(store: Store, windowMs = 600_000): Promise<Agen
       agent, groupUniqArray(toString(host)) AS hosts, uniqExact(lifetime) AS processes, count() AS samples,
       samples / ({windowMs:Int64} / 1000) AS samplesPerSecond, toUnixTimestamp64Milli(max(received_at)) AS lastReceivedAt,
       toUnixTimestamp64Milli(max(time)) AS lastSampleAt,
-      median(toUnixTimestamp64Milli(received_at) - toUnixTimestamp64Milli(time)) AS lagMs
+      -- Arrival is kept in steps of ten seconds, rounded down.
+      greatest(0, median(toUnixTimestamp64Milli(received_at) - toUnixTimestamp64Milli(time))) AS lagMs
     FROM raw_samples
     WHERE received_at >= now64(3) - toIntervalMillisecond({windowMs:Int64})
     GROUP BY agent ORDER BY agent`,

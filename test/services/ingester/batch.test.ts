@@ -96,7 +96,7 @@ describe('a block', () => {
     await fc.assert(
       fc.asyncProperty(batches, async (all) => {
         await store.command('TRUNCATE TABLE raw_samples');
-        const builder = new BlockBuilder();
+        const builder = new BlockBuilder('full');
         for (const batch of all) builder.add(batch, tabulate(batch.processes));
         const { samples, exits } = builder.take();
         expect(builder.isEmpty).toBe(true);
@@ -110,12 +110,31 @@ describe('a block', () => {
     );
   });
 
+  it('rounds down to whole KiB and microseconds where the resolution is coarse', async () => {
+    await store.command('TRUNCATE TABLE raw_samples');
+    const [whole] = fc.sample(batches, { seed: 1, numRuns: 1 })[0]!;
+    const samples = {
+      process: [0],
+      time: [base],
+      rss: [5_000_000],
+      threads: [7],
+      gc_pause_seconds: [1.234_567_891],
+      cpu_seconds: [0.123_456_7],
+    };
+    const builder = new BlockBuilder('coarse');
+    builder.add({ ...whole!, samples }, tabulate(whole!.processes));
+    await insertSamples(store, builder.take().samples.encode());
+    expect(await store.query('SELECT rss, threads, gc_pause_seconds, cpu_seconds FROM samples')).toEqual([
+      { rss: 4_999_168, threads: 7, gc_pause_seconds: 1.234_567, cpu_seconds: 0.123_456_7 },
+    ]);
+  });
+
   it('leaves out a metric nobody sent', () => {
-    expect(new BlockBuilder().take().samples.encode().columns).not.toContain('rss');
+    expect(new BlockBuilder('full').take().samples.encode().columns).not.toContain('rss');
   });
 
   it('covers partitions up to the last message, and no longer those taken away', () => {
-    const builder = new BlockBuilder();
+    const builder = new BlockBuilder('full');
     builder.cover(0, 5n);
     builder.cover(1, 9n);
     builder.cover(0, 7n);

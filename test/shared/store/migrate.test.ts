@@ -24,6 +24,33 @@ afterAll(async () => {
 const single = { cluster: '', rawSeconds: 10, rollupSeconds: 20 };
 
 describe('migrate', () => {
+  it('brings a store with samples in it from every earlier migration to the last', async () => {
+    const numbers = readMigrations(source).map(({ number }) => number);
+    for (const last of numbers.slice(0, -1)) {
+      const earlier = mkdtempSync(join(tmpdir(), 'leakline-migrations-'));
+      for (const { name, number } of readMigrations(source)) if (number <= last) cpSync(join(source, name), join(earlier, name));
+      await migrate(store, { directory: earlier });
+      rmSync(earlier, { recursive: true });
+      const row = {
+        service: 's',
+        instance: 'i',
+        lifetime: 'l',
+        time: new Date(Date.now() - 3_600_000).toISOString().slice(0, 23).replace('T', ' '),
+        pid: 7,
+        labels: { team: 'a' },
+      };
+      const metrics = { rss: 123_456_789, heap_used: 987_654_321, gc_count: 3, gc_pause_seconds: 1.234_567_89, cpu_seconds: 0.1 };
+      await store.insertRows('raw_samples', [{ ...row, ...metrics }]);
+      await migrate(store, { directory });
+      expect(
+        await store.query(`SELECT service, instance, lifetime, toString(time) AS time, pid, labels, rss, heap_used, gc_count, gc_pause_seconds,
+          cpu_seconds, anon FROM samples`),
+      ).toEqual([{ ...row, ...metrics, anon: null }]);
+      await store.command(`DROP DATABASE ${store.database}`);
+      await store.createDatabase();
+    }
+  });
+
   it('applies every file once, in order', async () => {
     const files = readdirSync(source).filter((file) => file.endsWith('.sql'));
     expect((await migrate(store, { directory })).applied).toEqual(files.sort());

@@ -31,8 +31,13 @@ async function expectRollupsOf(rows: readonly SampleRow[]): Promise<void> {
   expect(raw?.rows).toBe(distinctRows(rows).length);
 }
 
+/** Pauses are kept to the nanosecond. */
 const value = (name: MetricName) =>
-  name.endsWith('_seconds') ? fc.double({ min: 0, max: 1e6, noNaN: true }) : fc.integer({ min: 0, max: 2 ** 40 });
+  name === 'gc_pause_seconds'
+    ? fc.nat(1e15).map((nanoseconds) => nanoseconds / 1e9)
+    : name.endsWith('_seconds')
+      ? fc.double({ min: 0, max: 1e6, noNaN: true })
+      : fc.integer({ min: 0, max: 2 ** 40 });
 
 /** The same (lifetime, time) always carries the same values, as a sample sent twice does. */
 const sampleAt = (lifetime: number, second: number, values: Partial<Record<MetricName, number>>): SampleRow => ({
