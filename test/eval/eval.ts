@@ -16,7 +16,7 @@ const { values: flags } = parseArgs({
     rivals: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
     show: { type: 'boolean', default: false },
-    pods: { type: 'string', default: '' },
+    pods: { type: 'string', default: join(import.meta.dirname, 'pods', 'nezha.csv.gz') },
     workers: { type: 'string', default: '2' },
   },
 });
