@@ -3,6 +3,7 @@ import { BLOCK_COLUMNS, type BlockColumn, type Series, type SeriesIdentity } fro
 import type { HistoryRow } from './history-row.ts';
 
 const INITIAL_BLOCKS = 64;
+const FORGOTTEN_AT_ONCE = 48;
 
 type Columns = Record<BlockColumn, Float64Array>;
 
@@ -61,11 +62,11 @@ export class BlockSeries {
     this.#mean(columns.requestRateMean, at, row.requests_per_second);
   }
 
-  /** Forgets blocks that begin before a moment. */
+  /** Forgets blocks that begin before a moment, once there are enough of them to be worth the shifting. */
   dropBefore(time: number): void {
     let count = 0;
     while (count < this.#length && (this.#time[count] as number) < time) count += 1;
-    if (count === 0) return;
+    if (count < FORGOTTEN_AT_ONCE) return;
     const rest = this.#length - count;
     this.#time.copyWithin(0, count, this.#length);
     this.#time.fill(Number.POSITIVE_INFINITY, rest, this.#length);

@@ -59,8 +59,8 @@ const PROCESSES: readonly Process[] = [
   ...[0, 1, 2].map((replica): Process => ({
     ...{ service: 'search', version: 'v3', instance: `search-${replica}-0`, runtime: 'jvm', limit: 2000, from: 0, to: HOURS },
     at: (hour, age, noise) => {
-      const heap = 300 * warm(age) + 200 * tooth(hour, 1.3) + (replica === 1 ? 22 * Math.max(0, hour - 12) : 0);
-      return { rss: 900 + 5 * noise + (replica === 1 ? 22 * Math.max(0, hour - 12) : 0), anon: 500 + heap, heap_used: heap };
+      const heap = 300 * warm(age) + 200 * tooth(hour, 1.3) + (replica === 1 ? 32 * Math.max(0, hour - 12) : 0);
+      return { rss: 900 + 5 * noise + (replica === 1 ? 32 * Math.max(0, hour - 12) : 0), anon: 500 + heap, heap_used: heap };
     },
   })),
   {
