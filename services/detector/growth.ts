@@ -170,16 +170,15 @@ function patience(
   from: number,
   watched: number,
   grown: number,
-  garbage0: Garbage,
+  garbage: Garbage,
   around: Surroundings,
   policy: Policy,
 ): number {
-  const garbage = garbage0 === 'none' && around.teeth ? 'possible' : garbage0;
   if (garbage === 'known') return policy.patienceCollection;
   const before = Math.max(0, (level.time[from] as number) - level.firstTime);
   const settled = (driftBefore(level, from) < 0.35 * grown ? before : 0) + around.settledMs;
   const enough = Math.max(
-    Math.min(Math.max(2.5 * watched, 0.7 * policy.settledMs), policy.settledMs),
+    Math.min(Math.max(2.5 * watched, 0.2 * policy.settledMs), policy.settledMs),
     (garbage === 'possible' ? 2 : 0.75) * watched,
   );
   // A level that often rose as far before, and came back, may do so again.
@@ -188,15 +187,14 @@ function patience(
   const rise = Math.max(around.usualRise, from > 0 ? (column[from - 1] as number) : 0);
   const usual = garbage === 'possible' ? 1 : 0.5;
   const novelty = rise > 0 ? Math.min(1, Math.max(0, (grown / rise - usual) / 1.5)) : 1;
-  const surprise =
-    Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, (settled / enough) ** 1.5) * novelty;
+  const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, settled / enough) * novelty;
   const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watched / policy.shortWatchMs);
   const settledShare = policy.patienceSettled * haste * longer(policy.longWatchMs, watched);
   // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.
   const doubt = (before + watched < 0.8 * policy.settledMs ? 1.15 : 1) * (around.limitBytes > 0 ? 1 : 1.2);
   const unsettled = Math.min(
     policy.patienceCollection,
-    (garbage === 'possible' ? policy.patienceGarbage : policy.patienceUnsettled) * doubt,
+    (garbage === 'possible' || around.teeth ? policy.patienceGarbage : policy.patienceUnsettled) * doubt,
   );
   const unsettledShare = unsettled * Math.min(1, ((garbage === 'possible' ? 4 : 2) * policy.longWatchMs) / watched);
   return unsettledShare + (settledShare - unsettledShare) * surprise;

@@ -101,8 +101,10 @@ export class SampleBlock {
       this.#source('boot'),
       { name: 'seq', type: 'UInt64', values: this.#perPart(new Float64Array(rows), ({ seq }) => seq) },
     ];
-    for (const [name, { values, filled }] of this.#metrics) {
-      values.fill(NaN, filled, rows);
+    for (const [name, column] of this.#metrics) {
+      // Parts that came later may lack this metric: the array ends where the last that had it did.
+      const values = reserved(column.values, column.filled, rows);
+      values.fill(NaN, column.filled, rows);
       columns.push({ name, type: typeOf(name), values: this.#rounded(name, values.subarray(0, rows)) });
     }
     return encodeNativeBlock(columns, rows, 4096 + rows * ROW_BYTES);

@@ -129,6 +129,32 @@ describe('a block', () => {
     ]);
   });
 
+  it('holds thousands of rows after the last that had a metric', async () => {
+    const builder = new BlockBuilder('full');
+    const processes = {
+      lifetime: ['sparse'],
+      service: ['sparse'],
+      environment: ['prod'],
+      version: ['v1'],
+      host: ['host'],
+      instance: ['sparse-0'],
+      pid: [1],
+      process_started_at: [base],
+      runtime: ['jvm' as const],
+      labels: [{}],
+    };
+    const table = tabulate(processes);
+    for (let seq = 0; seq < 5000; seq++) {
+      const samples = { process: [0], time: [base + seq], rss: [seq], ...(seq < 3 ? { heap_used: [7 + seq] } : {}) };
+      builder.add({ v: 1, agent: 'sparse', boot: 'boot', seq, sent_at: base, processes, samples }, table);
+    }
+    await insertSamples(store, builder.take().samples.encode());
+    const rows = await store.query<{ rows: number; heaps: number[] }>(
+      `SELECT toUInt32(count()) AS rows, arraySort(groupArray(toFloat64(heap_used))) AS heaps FROM samples WHERE service = 'sparse'`,
+    );
+    expect(rows).toEqual([{ rows: 5000, heaps: [7, 8, 9] }]);
+  });
+
   it('leaves out a metric nobody sent', () => {
     expect(new BlockBuilder('full').take().samples.encode().columns).not.toContain('rss');
   });
