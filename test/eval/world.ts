@@ -221,7 +221,9 @@ export function live(world: World, plan: Plan, family: string, name: string): Ca
   }
   const limit = world.limitShare > 0 ? Math.round(world.limitShare * peakWithoutLeak(lines)) : 0;
   for (const line of lines) (line.lifetime as { limit: number }).limit = limit;
-  const truth = plan.leak === undefined ? undefined : truthOf(lines, plan.leak, limit);
+  const planned = plan.leak === undefined ? undefined : truthOf(lines, plan.leak, limit);
+  // A leak whose replica ended before it began is none.
+  const truth = planned !== undefined && Number.isFinite(planned.exhaustsAt) ? planned : undefined;
   if (truth !== undefined) cutAfter(lines, truth.exhaustsAt + 4 * HOUR);
   return { name, family, truth, lifetimes: lines.map(({ lifetime }) => lifetime).filter(({ time }) => time.length > 0) };
 }
