@@ -13,6 +13,7 @@ import { BatchBuilder } from './batch-builder.ts';
 import { MAX_WATCHED, type Scope } from './discover.ts';
 import type { IdentityOverrides } from './identity.ts';
 import type { RuntimeSource } from './runtime-source.ts';
+import { LookTimes } from './look-times.ts';
 import { Sampler, type SamplerOptions } from './sampler.ts';
 import { Sender } from './sender.ts';
 import type { SmapsStats } from './smaps.ts';
@@ -148,6 +149,7 @@ class RunningAgent {
   readonly #builder = new BatchBuilder();
   readonly #sampler: Sampler;
   readonly #sender: Sender;
+  readonly #times = new LookTimes();
   readonly #looking = new AbortController();
   readonly #sending = new AbortController();
   readonly #loop: Promise<void>;
@@ -185,10 +187,11 @@ class RunningAgent {
     const { signal } = this.#looking;
     const isStopping = () => signal.aborted;
     const startMs = monotonicMs();
+    let beat = 0;
     let summary = { atMs: startMs, cpu: process.cpuUsage() };
     while (!isStopping()) {
       try {
-        await this.#sampler.tick(this.#clock.now());
+        await this.#sampler.tick(this.#times.next(this.#clock.now()));
         this.#ticks++;
         this.#flush(false);
       } catch (error) {
@@ -196,8 +199,9 @@ class RunningAgent {
         this.#options.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'a look at processes failed');
       }
       if (monotonicMs() - summary.atMs >= SUMMARY_EVERY_MS) summary = this.#summarise(summary);
-      const nextMs = startMs + (Math.floor((monotonicMs() - startMs) / intervalMs) + 1) * intervalMs;
-      await this.#clock.sleep(nextMs - monotonicMs(), signal).catch(() => undefined);
+      // A timer may fire a fraction of a millisecond early: the beat it was set for must not come again.
+      beat = Math.max(beat, Math.floor((monotonicMs() - startMs) / intervalMs)) + 1;
+      await this.#clock.sleep(startMs + beat * intervalMs - monotonicMs(), signal).catch(() => undefined);
     }
   }
 

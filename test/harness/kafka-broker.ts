@@ -13,6 +13,8 @@ import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainer
 
 export interface KafkaBroker {
   readonly brokers: string[];
+  /** Where its data is; undefined: inside a container. */
+  readonly directory: string | undefined;
   /** SIGKILL: what was acknowledged must still be there after start(). */
   kill(): Promise<void>;
   /** After kill(): the same address, the same data. */
@@ -28,14 +30,15 @@ const READY_TIMEOUT_MS = 120_000;
 /** A registry that does not answer must not hold up a run that has another way. */
 const PULL_TIMEOUT_MS = 300_000;
 
-export async function startKafka(): Promise<KafkaBroker> {
+/** `parent`: the folder its data goes to, where it does not run in a container. */
+export async function startKafka(parent: string = tmpdir()): Promise<KafkaBroker> {
   const failures: string[] = [];
   for (const [name, start] of [
     ['Docker', startContainer],
     ['Maven', startFromMaven],
   ] as const) {
     try {
-      const broker = await start(await freePortPair());
+      const broker = await start(await freePortPair(), parent);
       const why = failures.length === 0 ? '' : ` (${failures.join('; ')})`;
       process.stderr.write(`kafka: ${name} broker on ${broker.brokers.join(',')}${why}\n`);
       return broker;
@@ -103,6 +106,7 @@ async function startContainer(port: number): Promise<KafkaBroker> {
   };
   return {
     brokers: [`127.0.0.1:${port}`],
+    directory: undefined,
     kill: async () => {
       await raw.kill({ signal: 'SIGKILL' });
     },
@@ -117,8 +121,8 @@ async function startContainer(port: number): Promise<KafkaBroker> {
   };
 }
 
-async function startFromMaven(port: number): Promise<KafkaBroker> {
-  const data = mkdtempSync(join(tmpdir(), 'leakline-kafka-'));
+async function startFromMaven(port: number, parent: string): Promise<KafkaBroker> {
+  const data = mkdtempSync(join(parent, 'leakline-kafka-'));
   let broker: ChildProcess | undefined;
   const start = async () => {
     broker = await launch(port, data);
@@ -139,6 +143,7 @@ async function startFromMaven(port: number): Promise<KafkaBroker> {
   await start();
   return {
     brokers: [`127.0.0.1:${port}`],
+    directory: data,
     kill: () => end('SIGKILL'),
     start,
     restart: async () => {

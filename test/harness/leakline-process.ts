@@ -1,8 +1,9 @@
-/** The `leakline` command as a process of its own, from the sources: started, killed, started again on the same port. */
+/** The `leakline` command, or a script beside it, as a process of its own from the sources: started, frozen, killed, started again. */
 import { execFile, fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 
 const MAIN = join(import.meta.dirname, '../../services/main.ts');
 /** Deadlines of the hopeless, not expectations: a machine may be busy with ten other things. */
@@ -39,12 +40,17 @@ export async function runLeakline(args: readonly string[], cwd: string): Promise
 }
 
 export interface LeaklineCommand {
+  /** Default: the `leakline` command. */
+  readonly script?: string;
+  /** Loaded before the script. */
+  readonly preload?: string;
   readonly args: readonly string[];
   /** Where it runs: no configuration file of the checkout is to be found. */
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Answers once it works; none = it is up when it runs. */
   readonly healthUrl?: string;
+  readonly onLine?: (line: string) => void;
 }
 
 export class LeaklineProcess {
@@ -62,18 +68,38 @@ export class LeaklineProcess {
   }
 
   async start(): Promise<void> {
-    const { args, cwd, env = {}, healthUrl } = this.#command;
-    const child = fork(MAIN, [...args], {
+    const { script = MAIN, preload, args, cwd, env = {}, healthUrl, onLine } = this.#command;
+    const child = fork(script, [...args], {
       cwd,
       env: { ...inherited(), ...env },
-      execArgv: FROM_SOURCES,
+      execArgv: preload === undefined ? FROM_SOURCES : [...FROM_SOURCES, '--import', preload],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#child = child;
     const listen = (chunk: Buffer) => (this.#output = (this.#output + chunk.toString()).slice(-6000));
     child.stdout?.on('data', listen);
     child.stderr?.on('data', listen);
+    if (onLine !== undefined) createInterface(child.stderr!).on('line', onLine);
     if (healthUrl !== undefined) await this.#untilHealthy(child, healthUrl);
+  }
+
+  get isRunning(): boolean {
+    return this.#child?.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** SIGSTOP: it neither runs nor ends, and nobody is told. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  /** SIGCONT: it goes on as if no time had passed. */
+  thaw(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
+  /** To what the preload listens for. */
+  tell(message: string): void {
+    this.#child?.send(message);
   }
 
   /** SIGKILL. */

@@ -1,270 +1,221 @@
 /**
- * The pipeline as separate processes under SIGKILL: store, gateway, ingester and a real agent, eight simulated agents, a real
- * broker. After the last fault every acknowledged sample must be stored once. Faults follow from the seed.
- * `npx tsx test/invariants/chaos.ts [KILLS_OF_EACH] [SEED]`
+ * Runs of a few seconds against one fleet: each sends samples while faults strike that follow from its seed, ends them, waits
+ * until the store has caught up, and judges. After the last run everything is judged once more, since a batch sent again or a
+ * topic replayed by a later run must change nothing of an earlier one.
+ * `npm run chaos -- [RUNS] [FIRST_SEED]`
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { ensureTopics } from '../../shared/bus/kafka.ts';
 import { systemClock } from '../../shared/clock.ts';
-import { createLog } from '../../shared/log.ts';
-import { createLifecycle } from '../../shared/lifecycle.ts';
-import { openStore } from '../../shared/store/store.ts';
-import { encodeBatch } from '../../shared/wire.ts';
-import { startKafka } from '../harness/kafka-broker.ts';
-import { kafkaSettings } from '../harness/kafka-topic.ts';
-import { freePort, LeaklineProcess } from '../harness/leakline-process.ts';
-import { sampleBatch } from '../harness/sample-batch.ts';
-import { judge, type Verdict } from './judge.ts';
-import { Oracle } from './oracle.ts';
+import { createRandom, type Random } from '../eval/random.ts';
+import { FAULT_NAMES, FAULTS, type Fault, type FaultName, type Scene } from './faults.ts';
+import { FleetUnderTest, PARTS, PATIENCE_MS, type Part } from './fleet-under-test.ts';
+import { isClean, judge, type Verdict } from './judge.ts';
+import { SIMULATED } from './oracle.ts';
+import { SimulatedAgent } from './simulated-agent.ts';
 
-export interface ChaosOptions {
-  readonly brokers: readonly string[];
+const SIMULATED_AGENTS = 6;
+const TARGETS = 2;
+/** Of different kinds. */
+const FAULTS_PER_RUN = 3;
+/** Faults begin within this time of one another. */
+const SPREAD_MS = 2_500;
+
+export interface RunOptions {
   readonly seed: number;
-  /** SIGKILLs of each of agent, gateway and ingester. */
-  readonly kills: number;
-  /** SIGKILLs of the store's process. */
-  readonly storeKills: number;
-  readonly say: (line: string) => void;
+  /** Default: a few that follow from the seed. */
+  readonly faults?: readonly FaultName[];
+  /** How long the store may take to catch up. */
+  readonly settleMs?: number;
 }
 
-export interface ChaosResult extends Verdict {
-  readonly acknowledged: number;
-  readonly acknowledgedBatches: number;
+export interface RunResult {
+  readonly verdict: Verdict;
+  /** How often each struck. */
+  readonly struck: Readonly<Partial<Record<FaultName, number>>>;
+  readonly acknowledgedRows: number;
+  readonly agentRows: number;
   readonly repeatedBatches: number;
   readonly refusedRequests: number;
-  readonly agentRows: number;
-  readonly kills: Readonly<Record<string, number>>;
+  readonly seconds: number;
 }
 
-const SIMULATED = 'simulated-';
-const SIMULATED_AGENTS = 8;
-const PROCESSES = 5;
-/** Of the hopeless: a busy machine takes its time to start a process. */
-const SETTLE_TIMEOUT_MS = 600_000;
+/** Every kind comes up equally often over many runs: dealt from a shuffled deck, a new one when it is used up. */
+export class FaultDeck {
+  readonly #random: Random;
+  readonly #kinds: readonly FaultName[];
+  #left: FaultName[] = [];
 
-/** Small, seeded, good enough to choose moments: mulberry32. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** One agent's behaviour: in order, each batch again until it is acknowledged. */
-async function simulateAgent(name: string, url: string, random: () => number, signal: AbortSignal): Promise<void> {
-  for (let seq = 0; !signal.aborted; seq++) {
-    const body = encodeBatch(sampleBatch({ agent: name, boot: 'boot', seq, time: systemClock.now(), processes: PROCESSES }));
-    for (;;) {
-      const answer = await fetch(`${url}/v1/samples`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body,
-        signal: AbortSignal.timeout(40_000),
-      }).catch(() => undefined);
-      await answer?.arrayBuffer().catch(() => undefined);
-      if (answer?.ok === true) break;
-      await systemClock.sleep(50 + random() * 200);
-    }
-    await systemClock.sleep(10 + random() * 40);
-  }
-}
-
-async function metricOf(url: string, name: string): Promise<number> {
-  const text = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(2_000) }).then(
-    (answer) => answer.text(),
-    () => '',
-  );
-  const lines = text.split('\n').filter((line) => line.startsWith(name));
-  return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
-}
-
-export async function runChaos({ brokers, seed, kills, storeKills, say }: ChaosOptions): Promise<ChaosResult> {
-  const lifecycle = createLifecycle(120_000);
-  const directory = mkdtempSync(join(tmpdir(), 'leakline-chaos-'));
-  lifecycle.onStop('directory', () => rmSync(directory, { recursive: true, force: true }));
-  try {
-    return await faults({ brokers, seed, kills, storeKills, say }, directory, lifecycle);
-  } finally {
-    await lifecycle.stop();
-  }
-}
-
-async function faults(options: ChaosOptions, directory: string, lifecycle: ReturnType<typeof createLifecycle>): Promise<ChaosResult> {
-  const { brokers, seed, kills, storeKills, say } = options;
-  const log = createLog({ level: 'silent', secrets: [] });
-  await ensureTopics({ ...kafkaSettings(brokers), partitions: 3 }, log);
-  const [storePort, gatewayPort, ingesterPort] = [await freePort(), await freePort(), await freePort()];
-  const [storeUrl, ingesterUrl] = [`http://127.0.0.1:${storePort}`, `http://127.0.0.1:${ingesterPort}`];
-  const marker = `leakline-chaos-target-${process.pid}-${seed}`;
-  const oracle = new Oracle(gatewayPort);
-  const oracleUrl = await oracle.listen();
-  lifecycle.onStop('oracle', () => oracle.close());
-  const startProcess = async (name: string, args: string[], healthUrl?: string, env: Record<string, string> = {}) => {
-    const cwd = join(directory, name);
-    mkdirSync(cwd);
-    const child = new LeaklineProcess({
-      args,
-      cwd,
-      env: { LEAKLINE_LOG_LEVEL: 'info', ...env },
-      ...(healthUrl !== undefined && { healthUrl }),
+  constructor(random: Random, disks: ReadonlySet<Part>) {
+    this.#random = random;
+    this.#kinds = FAULT_NAMES.filter((name) => {
+      const { disk }: Fault = FAULTS[name];
+      return disk === undefined || disks.has(disk);
     });
-    await child.start();
-    lifecycle.onStop(name, () => child.stop());
-    return child;
-  };
-  const kafka = brokers.join(',');
-  const storeProcess = await startProcess(
-    'store',
-    ['store', '--data', join(directory, 'data'), '--listen', `127.0.0.1:${storePort}`],
-    `${storeUrl}/ping`,
-  );
-  const gateway = await startProcess(
-    'gateway',
-    ['gateway', '--kafka', kafka, '--listen', `127.0.0.1:${gatewayPort}`],
-    `http://127.0.0.1:${gatewayPort}/healthz`,
-  );
-  const ingester = await startProcess(
-    'ingester',
-    ['ingester', '--kafka', kafka, '--store', storeUrl, '--listen', `127.0.0.1:${ingesterPort}`],
-    `${ingesterUrl}/healthz`,
-    { LEAKLINE_INGESTER_ROLLUP_INTERVAL: '1s', LEAKLINE_INGESTER_MAX_BATCH_DELAY: '150ms' },
-  );
-  for (let index = 0; index < 3; index++) {
-    const target = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', marker], { stdio: 'ignore' });
-    lifecycle.onStop('target', () => void target.kill('SIGKILL'));
   }
-  const agent = await startProcess('agent', [
-    'agent',
-    '--to',
-    oracleUrl,
-    '--match',
-    marker,
-    '--interval',
-    '250ms',
-    '--data',
-    join(directory, 'agent-data'),
-  ]);
 
-  const random = seededRandom(seed);
-  const sending = new AbortController();
-  const senders = Array.from({ length: SIMULATED_AGENTS }, (_, index) =>
-    simulateAgent(`${SIMULATED}${index}`, oracleUrl, seededRandom(seed + index + 1), sending.signal),
-  );
-  lifecycle.onStop('senders', () => sending.abort());
-
-  const stored = () => metricOf(ingesterUrl, 'leakline_ingester_rows_total');
-  const killed: Record<string, number> = {};
-  const givingUp = new AbortController();
-  const killAgain = async (name: string, target: LeaklineProcess, times: number, ready: () => Promise<boolean>, spreadMs: number) => {
-    for (let count = 0; count < times && !givingUp.signal.aborted; count++) {
-      await until(ready, `${name} to work again`, () => target.output);
-      await systemClock.sleep(random() * spreadMs);
-      await target.kill();
-      killed[name] = (killed[name] ?? 0) + 1;
-      say(`killed ${name} (${killed[name]}): ${oracle.acknowledgedBatches} batches acknowledged, ${oracle.repeated} repeated`);
-      await systemClock.sleep(random() * 500);
-      await target.start();
+  deal(count: number): FaultName[] {
+    const hand = new Set<FaultName>();
+    while (hand.size < count) {
+      if (this.#left.length === 0) this.#left = [...this.#kinds];
+      const [name] = this.#left.splice(this.#random.int(0, this.#left.length - 1), 1);
+      hand.add(name!);
     }
+    return [...hand];
+  }
+}
+
+/** Takes parts of the fleet for one fault at a time. */
+class Locks {
+  readonly #tails = new Map<Part, Promise<unknown>>();
+
+  async hold<Result>(parts: readonly Part[], work: () => Promise<Result>): Promise<Result> {
+    // All in one turn of the loop, so two that want several never hold one each.
+    const before = parts.map((part) => this.#tails.get(part) ?? Promise.resolve());
+    const done = Promise.allSettled(before).then(work);
+    for (const part of parts) this.#tails.set(part, done);
+    return done;
+  }
+}
+
+async function strikeAll(scene: Scene, faults: readonly FaultName[]): Promise<Partial<Record<FaultName, number>>> {
+  const locks = new Locks();
+  const struck: Partial<Record<FaultName, number>> = {};
+  const striking = faults.map(async (name) => {
+    const { parts, strike }: Fault = FAULTS[name];
+    await systemClock.sleep(scene.random.between(0, SPREAD_MS));
+    const times = await locks.hold(parts, () => strike(scene));
+    if (times === 0) throw new Error(`${name} struck nothing`);
+    struck[name] = (struck[name] ?? 0) + times;
+  });
+  const failed = (await Promise.allSettled(striking)).find((outcome) => outcome.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  return struck;
+}
+
+export async function runChaos(
+  fleet: FleetUnderTest,
+  marker: string,
+  { seed, faults, settleMs = PATIENCE_MS }: RunOptions,
+): Promise<RunResult> {
+  const startedAt = performance.now();
+  const random = createRandom(seed);
+  const { oracle } = fleet;
+  const before = {
+    rows: oracle.acknowledgedRows,
+    realRows: oracle.realRows,
+    repeated: oracle.repeated,
+    failures: oracle.failures,
+    lifetimes: new Set(oracle.rows.keys()),
   };
-  let acknowledgedBefore = 0;
-  const acknowledgedMore = () => {
-    const isMore = oracle.acknowledgedBatches > acknowledgedBefore + 5;
-    if (isMore) acknowledgedBefore = oracle.acknowledgedBatches;
-    return Promise.resolve(isMore);
+  const targets = Array.from({ length: TARGETS }, () =>
+    spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', marker], { stdio: 'ignore' }),
+  );
+  const agents = Array.from(
+    { length: SIMULATED_AGENTS },
+    (_, index) => new SimulatedAgent(`${SIMULATED}${seed}-${index}`, fleet.oracleUrl, createRandom(seed * 1_000 + index)),
+  );
+  const sending = new AbortController();
+  const senders = agents.map((agent) => agent.run(sending.signal));
+  const end = () => {
+    sending.abort();
+    for (const target of targets) target.kill('SIGKILL');
   };
-  const killing = [
-    killAgain('agent', agent, kills, () => Promise.resolve(true), 9_000),
-    killAgain('gateway', gateway, kills, acknowledgedMore, 4_000),
-    killAgain('ingester', ingester, kills, async () => (await stored()) > 0, 1_500),
-    killAgain('store', storeProcess, storeKills, async () => (await stored()) > 0, 6_000),
-  ];
   try {
-    await Promise.all(killing);
-  } catch (error) {
-    // Nothing may be started again while the folders go.
-    givingUp.abort();
-    await Promise.allSettled(killing);
-    throw error;
-  }
-
-  await until(
-    async () => (await stored()) > 0,
-    'the ingester to work after the last fault',
-    () => ingester.output,
-  );
-  // The real agent backs off while nobody answers: its spool has to come through as well.
-  const realRows = () => [...oracle.acknowledgedByAgent].reduce((sum, [name, rows]) => (name.startsWith(SIMULATED) ? sum : sum + rows), 0);
-  const realBefore = realRows();
-  await until(
-    () => Promise.resolve(realRows() > realBefore + 30),
-    'the agent to deliver after the last fault',
-    () => agent.output,
-  );
-  sending.abort();
-  await Promise.all(senders);
-  await agent.stop();
-  say(`last fault over: ${oracle.rows.size} rows issued; waiting for the store to catch up`);
-
-  const store = await openStore({ url: storeUrl });
-  lifecycle.onStop('store client', () => store.close());
-  const deadline = performance.now() + SETTLE_TIMEOUT_MS;
-  let verdict = await judge(store, oracle.rows);
-  while (verdict.lost.length + verdict.rollups.length > 0 && performance.now() < deadline) {
-    await systemClock.sleep(1_000);
-    verdict = await judge(store, oracle.rows);
-  }
-  const acknowledged = [...oracle.rows.values()].filter((row) => row.acknowledged).length;
-  return {
-    ...verdict,
-    acknowledged,
-    acknowledgedBatches: oracle.acknowledgedBatches,
-    repeatedBatches: oracle.repeated,
-    refusedRequests: oracle.failures,
-    agentRows: realRows(),
-    kills: killed,
-  };
-}
-
-async function until(condition: () => Promise<boolean>, what: string, output: () => string): Promise<void> {
-  const deadline = performance.now() + SETTLE_TIMEOUT_MS;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}: ${output()}`);
-    await systemClock.sleep(50);
+    await fleet.acknowledgesMore(10);
+    const struck = await strikeAll(
+      { fleet, agents, random },
+      faults ?? new FaultDeck(random, new Set(fleet.disks.keys())).deal(FAULTS_PER_RUN),
+    );
+    // Everything works again. (The real agent may still wait: what it delivers late is judged at the end.)
+    await fleet.acknowledgesMore(10);
+    sending.abort();
+    await Promise.all(senders);
+    end();
+    const lifetimes = [...oracle.rows.keys()].filter((lifetime) => !before.lifetimes.has(lifetime));
+    return {
+      verdict: await settledVerdict(fleet, lifetimes, settleMs),
+      struck,
+      acknowledgedRows: oracle.acknowledgedRows - before.rows,
+      agentRows: oracle.realRows - before.realRows,
+      repeatedBatches: oracle.repeated - before.repeated,
+      refusedRequests: oracle.failures - before.failures,
+      seconds: (performance.now() - startedAt) / 1_000,
+    };
+  } finally {
+    end();
   }
 }
+
+/** What was acknowledged is stored some time later, and rolled up some time after that. */
+export async function settledVerdict(fleet: FleetUnderTest, lifetimes: readonly string[] | 'all', settleMs: number): Promise<Verdict> {
+  const deadline = performance.now() + settleMs;
+  for (;;) {
+    const verdict = await judge(fleet.store, fleet.oracle, lifetimes);
+    const mayImprove = verdict.lost.length + verdict.rollups.length > 0;
+    if (!mayImprove || performance.now() > deadline) return verdict;
+    await systemClock.sleep(500);
+  }
+}
+
+function showFindings(verdict: Verdict): void {
+  for (const name of ['lost', 'doubled', 'wrong', 'rollups'] as const)
+    for (const finding of verdict[name].slice(0, 10)) console.log(`  ${name}: ${finding}`);
+}
+
+type FaultTable = Map<FaultName, { runs: number; struck: number; failed: number }>;
 
 async function main(): Promise<void> {
-  const [kills = 20, seed = 1] = process.argv.slice(2).map(Number);
-  const broker = await startKafka();
+  const [runs = 200, firstSeed = 1] = process.argv.slice(2).map(Number);
+  const marker = `leakline-chaos-target-${process.pid}`;
+  const fleet = await FleetUnderTest.start({ marker, smallDisks: true });
+  const stop = () => void fleet.stop().finally(() => process.exit(1));
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  const deck = new FaultDeck(createRandom(firstSeed), new Set(fleet.disks.keys()));
+  for (const part of PARTS.filter((name) => ['agent', 'store', 'broker'].includes(name) && !fleet.disks.has(name)))
+    console.log(`no disk that can be filled for ${part}: that fault is left out`);
+  const table: FaultTable = new Map();
+  let failed = 0;
   try {
-    const { lost, doubled, wrong, rollups, ...figures } = await runChaos({
-      brokers: broker.brokers,
-      seed,
-      kills,
-      storeKills: Math.ceil(kills / 4),
-      say: (line) => console.log(line),
-    });
-    console.log(
-      JSON.stringify({
-        seed,
-        ...figures,
-        lost: lost.length,
-        doubled: doubled.length,
-        wrong: wrong.length,
-        rollupDifferences: rollups.length,
-      }),
-    );
-    for (const finding of [...lost, ...doubled, ...wrong, ...rollups].slice(0, 20)) console.log(finding);
-    process.exitCode = lost.length + doubled.length + wrong.length + rollups.length === 0 ? 0 : 1;
+    for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
+      const faults = deck.deal(FAULTS_PER_RUN);
+      const result = await runChaos(fleet, marker, { seed, faults });
+      const clean = isClean(result.verdict);
+      if (!clean) failed++;
+      for (const name of faults) {
+        const row = table.get(name) ?? { runs: 0, struck: 0, failed: 0 };
+        table.set(name, { runs: row.runs + 1, struck: row.struck + (result.struck[name] ?? 0), failed: row.failed + (clean ? 0 : 1) });
+      }
+      const { verdict, acknowledgedRows, agentRows, repeatedBatches, refusedRequests, seconds } = result;
+      console.log(
+        `seed ${seed}: ${clean ? 'sound' : 'BROKEN'} ${acknowledgedRows} rows (${agentRows} real), ${repeatedBatches} batches again, ` +
+          `${refusedRequests} refused requests, ${seconds.toFixed(0)} s: ${faults.join(', ')}`,
+      );
+      showFindings(verdict);
+    }
+    process.exitCode = (await report(fleet, table, runs, failed)) ? 0 : 1;
   } finally {
-    await broker.stop();
+    await fleet.stop();
   }
+}
+
+/** Everything once more, and what struck how often. true: all is sound. */
+async function report(fleet: FleetUnderTest, table: FaultTable, runs: number, failed: number): Promise<boolean> {
+  const { oracle } = fleet;
+  const verdict = await settledVerdict(fleet, 'all', PATIENCE_MS);
+  console.log(`\n| fault | runs | struck | runs not sound |\n|---|--:|--:|--:|`);
+  for (const name of FAULT_NAMES) {
+    const row = table.get(name);
+    if (row !== undefined) console.log(`| ${name} | ${row.runs} | ${row.struck} | ${row.failed} |`);
+  }
+  const { lost, doubled, wrong, rollups, stored } = verdict;
+  console.log(
+    `\n${runs} runs, ${failed} not sound. All judged together: ${oracle.acknowledgedRows} rows acknowledged in ${oracle.acknowledgedBatches} batches, ` +
+      `${oracle.repeated} sent again, ${oracle.failures} requests failed, ${oracle.refusedRows} rows refused for their time, ${stored} stored; ` +
+      `${lost.length} lost, ${doubled.length} doubled, ${wrong.length} wrong, ${rollups.length} rollups differ, ${oracle.ambiguous.length} names issued twice`,
+  );
+  showFindings(verdict);
+  for (const finding of oracle.ambiguous.slice(0, 10)) console.log(`  issued twice: ${finding}`);
+  return isClean(verdict) && failed === 0 && oracle.ambiguous.length === 0;
 }
 
 if (process.argv[1] === import.meta.filename) await main();
