@@ -2,6 +2,7 @@
 import type { Policy } from './policy.ts';
 import { middleOf, type Resolution } from './resolution.ts';
 import { shapeOf } from './shape.ts';
+import { isStepped } from './steps.ts';
 import { medianOf, theilSen } from './trend.ts';
 import { fitLoad } from './load.ts';
 
@@ -73,6 +74,11 @@ export interface Growth {
 }
 
 const BOUNDED_ADVANTAGE = 2;
+/** Growth of the later half over that of the earlier. */
+const LEAST_LATE_GROWTH = 0.55;
+/** How much more must be watched before a first day has shown its rhythm, and where the limit is only guessed. */
+const FIRST_DAY_DOUBT = 1.5;
+const NO_LIMIT_DOUBT = 1.2;
 /** Share of its limit above which a heap that was just collected is in trouble whatever it holds. */
 const FULL_HEAP = 0.85;
 
@@ -150,8 +156,8 @@ export function judgeWindow(
   if (!explaining && share < neededShare) return fail('needs-patience');
   if (garbage === 'known' && share < neededShare) return fail('awaits-collection');
   if (garbage !== 'none' && heapIsBounded(level, last, ceiling, around.heapLimitBytes)) return fail('awaits-collection');
-  if (stillGrowing(floor, from, to) < 0.45) return fail('flattening');
-  if (isLevelShift(level, from, to, trend.slope)) return fail('level-shift');
+  if (stillGrowing(floor, from, to) < LEAST_LATE_GROWTH) return fail('flattening');
+  if (isStepped(time, floor, from, to, trend.slope)) return fail('level-shift');
   const bounded = boundedShape(level, from, around, trend.effectiveSize, left + last);
   if (bounded !== undefined) return fail(bounded.reason, { ceilingBytes: bounded.ceiling });
   const load = fitLoad(level, from, to);
@@ -177,25 +183,21 @@ function patience(
   if (garbage === 'known') return policy.patienceCollection;
   const before = Math.max(0, (level.time[from] as number) - level.firstTime);
   const settled = (driftBefore(level, from) < 0.35 * grown ? before : 0) + around.settledMs;
-  const enough = Math.max(
-    Math.min(Math.max(2.5 * watched, 0.2 * policy.settledMs), policy.settledMs),
-    (garbage === 'possible' ? 2 : 0.75) * watched,
-  );
+  // Where teeth of a collector are seen and no heap is told, they are all that says that there may be garbage.
+  const mayBeGarbage = garbage === 'possible' || around.teeth;
+  const enough = Math.max(Math.min(Math.max(2.5 * watched, 0.2 * policy.settledMs), policy.settledMs), (mayBeGarbage ? 2 : 0.75) * watched);
   // A level that often rose as far before, and came back, may do so again.
   // Teeth of a collector may be climbed one at a time: there any rise counts, elsewhere those that came back.
-  const column = garbage === 'possible' ? level.rise : level.excursion;
+  const column = mayBeGarbage ? level.rise : level.excursion;
   const rise = Math.max(around.usualRise, from > 0 ? (column[from - 1] as number) : 0);
-  const usual = garbage === 'possible' ? 1 : 0.5;
+  const usual = mayBeGarbage ? 1 : 0.5;
   const novelty = rise > 0 ? Math.min(1, Math.max(0, (grown / rise - usual) / 1.5)) : 1;
   const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, settled / enough) * novelty;
   const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watched / policy.shortWatchMs);
   const settledShare = policy.patienceSettled * haste * longer(policy.longWatchMs, watched);
   // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.
-  const doubt = (before + watched < 0.8 * policy.settledMs ? 1.15 : 1) * (around.limitBytes > 0 ? 1 : 1.2);
-  const unsettled = Math.min(
-    policy.patienceCollection,
-    (garbage === 'possible' || around.teeth ? policy.patienceGarbage : policy.patienceUnsettled) * doubt,
-  );
+  const doubt = (before + watched < 0.8 * policy.settledMs ? FIRST_DAY_DOUBT : 1) * (around.limitBytes > 0 ? 1 : NO_LIMIT_DOUBT);
+  const unsettled = Math.min(policy.patienceCollection, (mayBeGarbage ? policy.patienceGarbage : policy.patienceUnsettled) * doubt);
   const unsettledShare = unsettled * Math.min(1, ((garbage === 'possible' ? 4 : 2) * policy.longWatchMs) / watched);
   return unsettledShare + (settledShare - unsettledShare) * surprise;
 }
@@ -246,37 +248,6 @@ function stillGrowing(floor: ArrayLike<number>, from: number, to: number): numbe
   const middle = medianOf(floor, half - (quarter >> 1), half + Math.ceil(quarter / 2));
   const end = medianOf(floor, to - quarter, to);
   return (end - middle) / Math.max(middle - start, 1);
-}
-
-/** One jump explains it: a single step fits better than the line, or one gap between neighbours holds most of the growth. */
-function isLevelShift({ time, floor }: Resolution, from: number, to: number, slope: number): boolean {
-  const count = to - from;
-  const origin = floor[from] as number;
-  let total = 0;
-  let squares = 0;
-  for (let index = from; index < to; index += 1) {
-    total += (floor[index] as number) - origin;
-    squares += ((floor[index] as number) - origin) ** 2;
-  }
-  let left = 0;
-  let best = Number.POSITIVE_INFINITY;
-  let jump = 0;
-  for (let index = from; index < to - 1; index += 1) {
-    left += (floor[index] as number) - origin;
-    const size = index - from + 1;
-    best = Math.min(best, squares - (left * left) / size - (total - left) ** 2 / (count - size));
-    const step = (floor[index + 1] as number) - (floor[index] as number);
-    jump = Math.max(jump, step - slope * ((time[index + 1] as number) - (time[index] as number)));
-  }
-  const growth = slope * ((time[to - 1] as number) - (time[from] as number));
-  if (jump > 0.55 * growth) return true;
-  let line = 0;
-  const middle = ((time[from] as number) + (time[to - 1] as number)) / 2;
-  const mean = total / count;
-  for (let index = from; index < to; index += 1) {
-    line += ((floor[index] as number) - origin - mean - slope * ((time[index] as number) - middle)) ** 2;
-  }
-  return best < 0.9 * line;
 }
 
 function boundedShape(

@@ -71,10 +71,10 @@ export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Poli
     hastePenalty: 0.7,
     settledMs: 30 * 60 * minute,
     longWatchMs: 36 * 60 * minute,
-    patienceSettled: 0.06 * patience,
+    patienceSettled: 0.065 * patience,
     // A demonstration has minutes only: it takes more on trust.
-    patienceUnsettled: Math.min(0.6, (profile === 'minutes' ? 0.28 : 0.37) * patience),
-    patienceGarbage: Math.min(0.85, (profile === 'minutes' ? 0.28 : 0.8) * patience),
+    patienceUnsettled: Math.min(0.6, (profile === 'minutes' ? 0.215 : 0.37) * patience),
+    patienceGarbage: Math.min(0.85, (profile === 'minutes' ? 0.215 : 0.8) * patience),
     patienceCollection: 0.88,
     minSignificance: 4.5,
     minGrowthShare: 0.03,

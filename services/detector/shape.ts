@@ -118,9 +118,12 @@ export function shapeOf(
   // A millionth of the range keeps noiseless data from dividing by zero.
   const tiny = 1e-12 * ((value[to - 1] as number) - (value[from] as number)) ** 2 + Number.MIN_VALUE;
   let best: Shape = LINE;
+  let bounded = line.squares;
   const consider = (kind: 'saturating' | 'logarithmic', fit: Fit, ceiling: number) => {
     const advantage = effectiveSize * Math.log((line.squares + tiny) / (fit.squares + tiny)) - Math.log(effectiveSize);
-    if (fit.factor > 0 && advantage > best.advantage) best = { kind, advantage, ceiling };
+    if (fit.factor <= 0 || advantage <= best.advantage) return;
+    best = { kind, advantage, ceiling };
+    bounded = fit.squares;
   };
   for (const share of SPAN_SHARES) {
     const tau = share * span;
@@ -136,10 +139,9 @@ export function shapeOf(
   if (best.kind === 'line') return best;
   // A cache that fills while a leak goes on beneath it bends too; but what goes on is not bounded.
   const rise = line.factor * span;
-  const bounded = (line.squares + tiny) / Math.exp((best.advantage + Math.log(effectiveSize)) / effectiveSize);
   for (const share of SETTLING_SHARES) {
     const beneath = lineBeneath(time, value, from, to, share * span);
-    const advantage = effectiveSize * Math.log(bounded / (beneath.squares + tiny)) - Math.log(effectiveSize);
+    const advantage = effectiveSize * Math.log((bounded + tiny) / (beneath.squares + tiny)) - Math.log(effectiveSize);
     if (advantage > LINE_BENEATH_ADVANTAGE && beneath.line > LINE_BENEATH_SHARE * rise) return LINE;
   }
   return best;

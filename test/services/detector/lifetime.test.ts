@@ -8,21 +8,22 @@ const MINUTE = 60_000;
 const policy = policyFor('production');
 
 /** Watches `days` of minutes; returns the pooled judgement at the end and when it first leaked, minutes. */
-function watch(level: (minute: number) => number, days: number, more: Record<string, (minute: number) => number> = {}) {
+function watch(level: (minute: number) => number, days: number, more: Record<string, (minute: number) => number> = {}, from = START) {
   const history = new ServiceHistory('shop', '', policy);
   const count = days * 1440;
   const series = seriesOf({
     blockMs: MINUTE,
     count,
+    from,
     columns: { rssMin: (minute) => level(minute) * MB, memoryLimitLast: () => 1000 * MB, ...more },
   });
   let leakedAt: number | undefined;
   for (let minute = 5; minute <= count; minute += 5) {
-    history.addAll([series], START + minute * MINUTE);
-    history.advance(START + minute * MINUTE);
+    history.addAll([series], from + minute * MINUTE);
+    history.advance(from + minute * MINUTE);
     if (leakedAt === undefined && history.hasLeak()) leakedAt = minute;
   }
-  const [pooled] = history.judge(START + count * MINUTE).pooled;
+  const [pooled] = history.judge(from + count * MINUTE).pooled;
   return { leakedAt, pooled };
 }
 
@@ -100,6 +101,41 @@ describe('a lifetime', () => {
     const doubled = watch((minute) => 2 * level(minute), 2, { memoryLimitLast: () => 2000 * MB }).leakedAt;
     expect(plain).toBeDefined();
     expect(doubled).toBe(plain);
+  });
+
+  it('is judged the same at another time of the world', () => {
+    const level = (minute: number) => 300 + 0.1 * Math.max(0, minute - 1440) + 2 * noise(minute);
+    const widest = Math.max(...policy.levelMs);
+    expect(watch(level, 2, {}, START + 11 * widest).leakedAt).toBe(watch(level, 2).leakedAt);
+  });
+
+  it('is judged alike by every minute, every second and every fifth', () => {
+    const leak = (minute: number) => 300 + 0.1 * Math.max(0, minute - 1440) + 2 * noise(minute);
+    const plain = watch(leak, 2).leakedAt ?? 0;
+    for (const every of [2, 5]) {
+      const thinned = (level: (minute: number) => number) => (minute: number) => (minute % every === 0 ? level(minute) : Number.NaN);
+      expect(Math.abs((watch(thinned(leak), 2).leakedAt ?? 0) - plain)).toBeLessThanOrEqual(60);
+      expect(
+        watch(
+          thinned((minute) => 300 + 2 * noise(minute)),
+          2,
+        ).leakedAt,
+      ).toBeUndefined();
+    }
+  });
+
+  it('is found no later when it leaks faster', () => {
+    const found = [0.05, 0.1, 0.2, 0.4].map(
+      (rate) => watch((minute) => 300 + rate * Math.max(0, minute - 1440) + 2 * noise(minute), 3).leakedAt ?? Number.POSITIVE_INFINITY,
+    );
+    expect(found).toEqual([...found].sort((a, b) => b - a));
+    expect(found[0]).toBeLessThan(Number.POSITIVE_INFINITY);
+  });
+
+  it('survives a year of which only the ends were seen', () => {
+    const { leakedAt, pooled } = watch((minute) => (minute < 1440 || minute > 363 * 1440 ? 300 + noise(minute) : Number.NaN), 365);
+    expect(leakedAt).toBeUndefined();
+    expect(pooled?.verdict).not.toBe('leak');
   });
 
   it('never throws, whatever it is fed', () => {

@@ -41,6 +41,27 @@ describe('theilSen', () => {
   });
 });
 
+it('never takes a leak for less when more of it is added', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 1000 }), { minLength: 10, maxLength: 40 }),
+      fc.integer({ min: 1, max: 500 }),
+      (values, leak) => {
+        const at = values.map((_, index) => index);
+        const without = theilSen(at, values, 0, values.length);
+        const leaking = theilSen(
+          at,
+          values.map((value, index) => value + leak * index),
+          0,
+          values.length,
+        );
+        expect(leaking.slope).toBeCloseTo(without.slope + leak, 6);
+        expect(leaking.standardError).toBeCloseTo(without.standardError, 6);
+      },
+    ),
+  );
+});
+
 describe('select', () => {
   it('agrees with sorting', () => {
     fc.assert(
