@@ -19,7 +19,7 @@ export class Metrics {
   }
 
   histogram<Label extends string = never>(
-    name: `leakline_${string}_seconds`,
+    name: `leakline_${string}_${'seconds' | 'rows'}`,
     help: string,
     labelNames: readonly Label[] = [],
     buckets: number[] = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60],

@@ -1,12 +1,17 @@
 /** Collects batches for one insert, and how far each partition is covered by it. Pure. */
+import type { BusMessage } from '../../shared/bus/bus.ts';
 import type { Batch } from '../../shared/sample.ts';
 import { SampleBlock, type Resolution, type SamplePart } from '../../shared/store/sample-block.ts';
 import type { ProcessTable } from '../../shared/store/process-table.ts';
 import type { ExitRow } from '../../shared/store/samples.ts';
 
 export interface Block {
+  /** A part per message. */
   readonly samples: SampleBlock;
-  readonly exits: readonly ExitRow[];
+  /** `part`: of the message they came in. */
+  readonly exits: readonly (ExitRow & { readonly part: number })[];
+  /** Kept until all is stored: a message the store refuses is set aside whole. */
+  readonly messages: readonly BusMessage[];
   /** Per partition: what may be committed once the block is stored. */
   readonly nextOffsets: ReadonlyMap<number, bigint>;
 }
@@ -14,7 +19,9 @@ export interface Block {
 export class BlockBuilder {
   readonly #resolution: Resolution;
   #samples: SampleBlock;
-  #exits: ExitRow[] = [];
+  #exits: (ExitRow & { part: number })[] = [];
+  #messages: BusMessage[] = [];
+  #bytes = 0;
   #nextOffsets = new Map<number, bigint>();
 
   constructor(resolution: Resolution) {
@@ -26,18 +33,25 @@ export class BlockBuilder {
     return this.#samples.rows;
   }
 
+  /** Of the messages that are held. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** Nothing to store and nothing to commit. */
   get isEmpty(): boolean {
-    return this.#nextOffsets.size === 0 && this.#samples.rows === 0 && this.#exits.length === 0;
+    return this.#nextOffsets.size === 0 && this.#messages.length === 0;
   }
 
   /** `processes`: those of the batch. */
-  add({ agent, boot, seq, samples, processes: identities, exits }: Batch, processes: ProcessTable): void {
+  add({ agent, boot, seq, samples, processes: identities, exits }: Batch, processes: ProcessTable, message: BusMessage): void {
     const { process, time, ...metrics } = samples;
-    this.addSamples({ processes, agent, boot, seq, process, time, metrics });
+    const part = this.#samples.parts;
+    this.addSamples({ processes, agent, boot, seq, process, time, metrics }, message);
     exits?.time.forEach((at, row) => {
       const index = exits.process[row]!;
       this.#exits.push({
+        part,
         process: {
           lifetime: identities.lifetime[index]!,
           service: identities.service[index]!,
@@ -55,9 +69,11 @@ export class BlockBuilder {
     });
   }
 
-  /** Copies what it is given. */
-  addSamples(part: SamplePart): void {
+  /** Copies what it is given, but for the message. */
+  addSamples(part: SamplePart, message: BusMessage): void {
     this.#samples.append(part);
+    this.#messages.push(message);
+    this.#bytes += message.value.length;
   }
 
   /** The message at `next - 1` and all before it in the partition are in here, or have been stored. */
@@ -72,9 +88,11 @@ export class BlockBuilder {
 
   /** Hands over what was collected and starts anew. */
   take(): Block {
-    const block: Block = { samples: this.#samples, exits: this.#exits, nextOffsets: this.#nextOffsets };
+    const block: Block = { samples: this.#samples, exits: this.#exits, messages: this.#messages, nextOffsets: this.#nextOffsets };
     this.#samples = new SampleBlock(this.#resolution);
     this.#exits = [];
+    this.#messages = [];
+    this.#bytes = 0;
     this.#nextOffsets = new Map();
     return block;
   }

@@ -14,13 +14,14 @@ import { retry } from '../../shared/retry.ts';
 import { insertDeadLetters, type DeadLetter } from '../../shared/store/dead-letters.ts';
 import { rollUpHours, rollUpMinutes } from '../../shared/store/rollups.ts';
 import { tabulate, type ProcessTable } from '../../shared/store/process-table.ts';
-import { insertExits, insertSamples } from '../../shared/store/samples.ts';
 import type { Store } from '../../shared/store/store.ts';
 import { BatchScanner } from '../../shared/wire-scan.ts';
 import { decodeBatch, type DecodedBatch } from '../../shared/wire.ts';
-import { BlockBuilder, type Block } from './batch.ts';
-import { LetterBudget, refusedRows, toMessage, unreadable } from './dead-letter.ts';
+import { BlockBuilder } from './batch.ts';
+import { BlockWriter, PendingBlock } from './block-writer.ts';
+import { LETTER_LIMITS, LetterBudget, refusedByStore, refusedRows, toMessage, unreadable } from './dead-letter.ts';
 import { ingesterMetrics, type IngesterMetrics } from './ingester-metrics.ts';
+import { IngesterTally } from './ingester-tally.ts';
 import { KnownAgents } from './known-agents.ts';
 import { SeenBatches } from './seen-batches.ts';
 
@@ -44,7 +45,10 @@ export const INGESTER_GROUP = 'leakline-ingester';
 
 /** Other work of the process gets its turn after so many bytes were decoded. */
 const BYTES_PER_TURN = 256 * 1024;
-const LETTERS_PER_MINUTE = 600;
+/** Messages held beside the rows made of them, until these are stored. With as much in the insert under way, twice that is the most. */
+const HELD_BYTES = 64 * 1024 * 1024;
+/** A producer may date a message as it likes; months far apart in one insert are more than the store takes. */
+const ARRIVED_WITHIN_MS = 400 * 86_400_000;
 const LAST_FLUSH_MS = 5_000;
 const LAG_INTERVAL_MS = 5_000;
 const STORE_RETRY_MAX_MS = 2_000;
@@ -60,12 +64,14 @@ export async function startIngester(options: IngesterOptions): Promise<Ingester>
 
 class IngesterRoom implements Ingester {
   readonly #options: IngesterOptions;
+  readonly #tally = new IngesterTally();
   readonly #metrics: IngesterMetrics;
+  readonly #writer: BlockWriter;
   readonly #stopping = new AbortController();
   /** Ends the retries of the last flush. */
   readonly #giveUp = new AbortController();
   readonly #seen = new SeenBatches();
-  readonly #budget = new LetterBudget(LETTERS_PER_MINUTE);
+  readonly #budget = new LetterBudget(LETTER_LIMITS);
   readonly #builder: BlockBuilder;
   readonly #scanner = new BatchScanner();
   readonly #known = new KnownAgents();
@@ -81,7 +87,8 @@ class IngesterRoom implements Ingester {
 
   constructor(options: IngesterOptions) {
     this.#options = options;
-    this.#metrics = ingesterMetrics(options.metrics);
+    this.#metrics = ingesterMetrics(options.metrics, this.#tally);
+    this.#writer = new BlockWriter(options.store, this.#metrics);
     this.#builder = new BlockBuilder(options.config.resolution);
   }
 
@@ -100,7 +107,7 @@ class IngesterRoom implements Ingester {
       this.#every(config.rollupInterval, MINUTES_REST, () => this.#rollUp(rollUpMinutes)),
       this.#every(config.rollupInterval, HOURS_REST, () => this.#rollUp(rollUpHours)),
       this.#every(LAG_INTERVAL_MS, 0, async () => {
-        this.#metrics.lag.set((await this.#subscription?.lag()) ?? 0);
+        this.#showLag((await this.#subscription?.lag()) ?? new Map());
       }),
     ];
   }
@@ -124,7 +131,7 @@ class IngesterRoom implements Ingester {
     let bytes = 0;
     for (const message of messages) {
       const { partition, offset } = message;
-      while (this.#isFull()) await (this.#flushing ??= this.#startFlush());
+      if (this.#isFull()) await this.#untilThereIsRoom();
       // What was taken away is delivered again from its last commit; covering it now would skip what lies between.
       if (this.#stopping.signal.aborted) return;
       if (this.#revocations.get(partition) !== before.get(partition)) continue;
@@ -141,24 +148,40 @@ class IngesterRoom implements Ingester {
   }
 
   #isFull(): boolean {
-    return this.#builder.rows >= this.#options.config.maxBatchRows || this.#letters.length >= LETTERS_PER_MINUTE;
+    const { rows, bytes } = this.#builder;
+    return rows >= this.#options.config.maxBatchRows || bytes >= HELD_BYTES || this.#letters.length >= LETTER_LIMITS.letters;
   }
 
-  #collect(message: BusMessage): void {
+  /** Nothing more is read meanwhile. */
+  async #untilThereIsRoom(): Promise<void> {
+    const { clock } = this.#options;
+    const since = clock.now();
+    while (this.#isFull()) await (this.#flushing ??= this.#startFlush());
+    this.#metrics.countPaused(Math.max(0, clock.now() - since));
+  }
+
+  #arrivalOf({ timestamp }: BusMessage): number {
+    const now = this.#options.clock.now();
+    return Math.abs(now - timestamp) <= ARRIVED_WITHIN_MS ? timestamp : now;
+  }
+
+  #collect(delivered: BusMessage): void {
     const { maxFuture, maxAge } = this.#options.config;
-    const arrival = { at: message.timestamp, maxFutureMs: maxFuture, maxAgeMs: maxAge };
+    const at = this.#arrivalOf(delivered);
+    const message = at === delivered.timestamp ? delivered : { ...delivered, timestamp: at };
+    const arrival = { at, maxFutureMs: maxFuture, maxAgeMs: maxAge };
     this.#metrics.batches.inc();
     const scanned = this.#scanner.scan(message.value, arrival, (agent) => this.#known.find(agent, message.timestamp));
     if (scanned !== undefined) {
-      if (this.#seen.isRepeated(scanned)) this.#metrics.repeated.inc();
-      this.#builder.addSamples({ ...scanned, processes: scanned.known.table });
+      if (this.#seen.isRepeated(scanned)) this.#metrics.countRepeated(scanned.time.length);
+      this.#builder.addSamples({ ...scanned, processes: scanned.known.table }, message);
       return;
     }
     try {
       const decoded = decodeBatch(message.value, arrival);
       this.#metrics.countProblems(decoded.problems);
-      if (this.#seen.isRepeated(decoded.batch)) this.#metrics.repeated.inc();
-      this.#builder.add(decoded.batch, this.#tabulate(message, decoded));
+      if (this.#seen.isRepeated(decoded.batch)) this.#metrics.countRepeated(decoded.batch.samples.time.length);
+      this.#builder.add(decoded.batch, this.#tabulate(message, decoded), message);
       this.#keep(refusedRows(message, decoded));
     } catch (error) {
       if (!(error instanceof LeaklineError)) throw error;
@@ -175,15 +198,16 @@ class IngesterRoom implements Ingester {
 
   #keep(letter: DeadLetter | undefined): void {
     if (letter === undefined) return;
-    this.#metrics.deadLetters.inc({ code: letter.code });
-    if (this.#budget.take(this.#options.clock.now())) this.#letters.push(letter);
-    else this.#metrics.deadLettersDropped.inc();
+    const isKept = this.#budget.take(letter, this.#options.clock.now());
+    this.#metrics.countLetter(letter.code, isKept);
+    if (isKept) this.#letters.push(letter);
   }
 
   /** Flushes now when there is enough, or when the oldest has waited long enough. */
   #schedule(): void {
     const { clock, config } = this.#options;
     this.#metrics.bufferedRows.set(this.#builder.rows);
+    this.#metrics.bufferedBytes.set(this.#builder.bytes);
     if (this.#builder.isEmpty && this.#letters.length === 0) return;
     if (this.#isFull()) this.#flushing ??= this.#startFlush();
     if (this.#collectingSince !== undefined) return;
@@ -217,51 +241,58 @@ class IngesterRoom implements Ingester {
     this.#letters = [];
     this.#collectingSince = undefined;
     const { rows } = block.samples;
-    if (rows + block.exits.length + letters.length + block.nextOffsets.size === 0) return;
+    if (block.messages.length + letters.length + block.nextOffsets.size === 0) return;
     try {
-      await this.#store(block, letters);
+      await this.#store(new PendingBlock(block), letters);
     } catch (error) {
       this.#options.log.warn({ rows, err: describe(error) }, 'stopped before the store took everything; it is delivered again');
       return;
     }
-    this.#metrics.rows.inc(rows);
     await this.#commit(block.nextOffsets);
   }
 
   /** Tries until the store has it; meanwhile nothing more is read than fits, and the bus keeps the membership alive. */
-  async #store(block: Block, letters: readonly DeadLetter[]): Promise<void> {
-    const { store, log } = this.#options;
-    const samples = block.samples.encode();
+  async #store(pending: PendingBlock, letters: readonly DeadLetter[]): Promise<void> {
+    const { log } = this.#options;
+    const { rows } = pending.block.samples;
     const insert = async () => {
-      const done = this.#metrics.insertSeconds.startTimer();
-      try {
-        await insertSamples(store, samples);
-        await insertExits(store, block.exits);
-        await insertDeadLetters(store, letters);
-      } catch (error) {
-        // Also what the store calls final: the rows are sound, so it is the store that has to be mended, and nothing may be dropped.
-        throw new LeaklineError('LKL_ERR_STORE_UNAVAILABLE', describe(error), { cause: error });
-      }
-      done();
+      await this.#writer.write(pending);
+      await this.#storeLetters([...letters, ...pending.refused.map(({ message, error }) => refusedByStore(message, error))]);
     };
     await retry(insert, {
       signal: this.#giveUp.signal,
       retries: Infinity,
       maxDelayMs: STORE_RETRY_MAX_MS,
       onFailure: (error, attempt) => {
-        this.#metrics.storeFailures.inc();
-        if (!this.#storeAway) log.warn({ rows: samples.rows, err: error.message, attempt }, 'store does not take samples, trying again');
+        this.#metrics.countStoreFailure();
+        if (!this.#storeAway) log.error({ rows, err: error.message, attempt }, 'store does not take samples, trying again');
         this.#storeAway = true;
       },
     });
     if (this.#storeAway) log.info('store takes samples again');
     this.#storeAway = false;
+    this.#metrics.countStored(rows - pending.refusedRows);
+    for (const { message, error } of pending.refused) {
+      this.#metrics.countLetter(error.code, true);
+      log.error(
+        { agent: message.key, partition: message.partition, err: error.message },
+        'set aside what the store refuses, in dead_letters',
+      );
+    }
+  }
+
+  async #storeLetters(letters: readonly DeadLetter[]): Promise<void> {
+    if (letters.length === 0) return;
+    try {
+      await insertDeadLetters(this.#options.store, letters);
+    } catch (error) {
+      throw new LeaklineError('LKL_ERR_STORE_UNAVAILABLE', describe(error), { cause: error });
+    }
     await this.#publishLetters(letters);
   }
 
   /** A copy for who watches the topic. The store has them already, so this never holds up samples. */
   async #publishLetters(letters: readonly DeadLetter[]): Promise<void> {
-    if (letters.length === 0) return;
     try {
       await this.#options.bus.publish(TOPICS.deadLetters, letters.map(toMessage));
     } catch (error) {
@@ -276,6 +307,11 @@ class IngesterRoom implements Ingester {
       // Stored but not committed: delivered again, here or elsewhere, to no effect.
       this.#options.log.debug({ err: describe(error) }, 'not committed');
     }
+  }
+
+  #showLag(lag: ReadonlyMap<number, number>): void {
+    this.#metrics.lag.reset();
+    for (const [partition, messages] of lag) this.#metrics.lag.set({ partition }, messages);
   }
 
   /** One ingester of the group does it: the one that owns partition 0. */

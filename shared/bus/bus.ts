@@ -36,8 +36,8 @@ export interface Subscription {
   partitions(): readonly number[];
   /** Everything below the given offset of each partition is stored for good. Throws when the partition is no longer owned. */
   commit(nextOffsets: ReadonlyMap<number, bigint>): Promise<void>;
-  /** Messages not yet committed, summed over the owned partitions. */
-  lag(): Promise<number>;
+  /** Messages not yet committed, per owned partition. */
+  lag(): Promise<ReadonlyMap<number, number>>;
   stop(): Promise<void>;
 }
 

@@ -17,7 +17,7 @@ export interface KafkaSubscribeOptions extends SubscribeOptions {
   /** A member that is silent this long loses its partitions. */
   readonly sessionTimeoutMs: number;
   /** Messages not yet committed on the given partitions. */
-  readonly lagOf: (partitions: readonly number[]) => Promise<number>;
+  readonly lagOf: (partitions: readonly number[]) => Promise<ReadonlyMap<number, number>>;
 }
 
 const REBUILD_MIN_MS = 250;

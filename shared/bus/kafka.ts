@@ -71,12 +71,14 @@ function createAdmin(kafka: Kafka) {
   };
 }
 
-async function lagOf(admin: Admin, topic: string, group: string, partitions: readonly number[]): Promise<number> {
+async function lagOf(admin: Admin, topic: string, group: string, partitions: readonly number[]): Promise<ReadonlyMap<number, number>> {
   const [ends, committed] = await Promise.all([admin.fetchTopicOffsets(topic), admin.fetchOffsets({ groupId: group, topics: [topic] })]);
   const commits = new Map(committed[0]?.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
-  return ends
-    .filter(({ partition }) => partitions.includes(partition))
-    .reduce((lag, { partition, high, low }) => lag + Math.max(0, Number(high) - Math.max(commits.get(partition) ?? -1, Number(low))), 0);
+  return new Map(
+    ends
+      .filter(({ partition }) => partitions.includes(partition))
+      .map(({ partition, high, low }) => [partition, Math.max(0, Number(high) - Math.max(commits.get(partition) ?? -1, Number(low)))]),
+  );
 }
 
 /**

@@ -113,7 +113,7 @@ class Topic {
         if (next !== undefined) this.#commit(next);
         return Promise.resolve();
       },
-      lag: () => Promise.resolve(this.#pending.length),
+      lag: () => Promise.resolve(new Map([[0, this.#pending.length]])),
       stop: async () => {
         if (stopped.signal.aborted) return;
         stopped.abort();

@@ -3,6 +3,7 @@
  * Layout: number of columns and rows (varints), then per column its name, its type and its data.
  * https://clickhouse.com/docs/interfaces/formats/Native
  */
+import { LeaklineError } from '../errors.ts';
 
 export type NativeColumn = { readonly name: string } & (
   | { readonly type: 'UInt32' | 'UInt64' | 'Float64'; readonly values: ArrayLike<number> }
@@ -163,12 +164,28 @@ function writeColumn(writer: NativeWriter, column: NativeColumn): void {
   }
 }
 
-/** All columns must have `rows` rows; the values are trusted (the decoder of the bus has checked them). `capacity`: about how many bytes. */
+/** undefined: written in pieces, which cannot be counted here. */
+const rowsOf = (column: NativeColumn): number | undefined => {
+  if ('write' in column) return undefined;
+  return column.type === 'LowCardinality(String)' ? column.keys.length : column.values.length;
+};
+
+/**
+ * The values are trusted (the decoder of the bus has checked them), their number is not: a column too long or too short would be
+ * read as the beginning of the next. `capacity`: about how many bytes.
+ */
 export function encodeNativeBlock(columns: readonly NativeColumn[], rows: number, capacity = 64 * 1024): EncodedBlock {
   const writer = new NativeWriter(capacity);
   writer.varint(columns.length);
   writer.varint(rows);
   for (const column of columns) {
+    const length = rowsOf(column);
+    if (length !== undefined && length !== rows) {
+      throw new LeaklineError(
+        'LKL_ERR_ROWS_REFUSED',
+        `column ${column.name} has ${length} values for ${rows} rows: a defect, nothing was sent`,
+      );
+    }
     writer.string(column.name);
     writer.string(column.type);
     if (rows > 0) writeColumn(writer, column);

@@ -57,6 +57,25 @@ export class SampleBlock {
     return this.#rows;
   }
 
+  get parts(): number {
+    return this.#parts.length;
+  }
+
+  /** Parts [from, to) by themselves. */
+  slice(from: number, to: number): SampleBlock {
+    const start = rowsIn(this.#parts.slice(0, from));
+    const parts = this.#parts.slice(from, to);
+    const sliced = new SampleBlock(this.#resolution);
+    sliced.#rows = rowsIn(parts);
+    sliced.#time = this.#time.slice(start, start + sliced.#rows);
+    sliced.#parts.push(...parts);
+    for (const [name, { values, filled }] of this.#metrics) {
+      const own = values.slice(start, Math.min(filled, start + sliced.#rows));
+      if (own.length > 0) sliced.#metrics.set(name, { values: own, filled: own.length });
+    }
+    return sliced;
+  }
+
   append({ processes, agent, boot, seq, process, time, metrics }: SamplePart): void {
     const start = this.#rows;
     const rows = time.length;
@@ -176,6 +195,8 @@ export class SampleBlock {
     this.#pieces(writer, 'labelValues');
   }
 }
+
+const rowsIn = (parts: readonly Part[]): number => parts.reduce((sum, { rows }) => sum + rows, 0);
 
 function typeOf(name: MetricName): 'Nullable(UInt64)' | 'Nullable(Float64)' | 'Nullable(Decimal(18, 9))' {
   if (METRICS[name].unit !== 's') return 'Nullable(UInt64)';

@@ -1,4 +1,4 @@
-/** Faults of the engine or of the way to it, as the two errors the rest of the project knows. */
+/** Faults of the engine or of the way to it, as the three errors the rest of the project knows. */
 import { LeaklineError } from '../errors.ts';
 
 /**
@@ -30,6 +30,34 @@ const TRANSIENT_CODES = new Set([
   999, // KEEPER_EXCEPTION
 ]);
 
+/**
+ * Codes that blame what was inserted: the same rows will be refused again, and other rows may be taken. Everything else that is
+ * final (no such table, no right to it) has to be mended in the store, and rows have to wait for that.
+ */
+const ROWS_CODES = new Set([
+  6, // CANNOT_PARSE_TEXT
+  26, // CANNOT_PARSE_QUOTED_STRING
+  27, // CANNOT_PARSE_INPUT_ASSERTION_FAILED
+  32, // ATTEMPT_TO_READ_AFTER_EOF
+  33, // CANNOT_READ_ALL_DATA
+  38, // CANNOT_PARSE_DATE
+  41, // CANNOT_PARSE_DATETIME
+  53, // TYPE_MISMATCH
+  69, // ARGUMENT_OUT_OF_BOUND
+  70, // CANNOT_CONVERT_TYPE
+  72, // CANNOT_PARSE_NUMBER
+  117, // INCORRECT_DATA
+  128, // TOO_LARGE_ARRAY_SIZE
+  131, // TOO_LARGE_STRING_SIZE
+  190, // SIZES_OF_ARRAYS_DONT_MATCH
+  321, // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+  349, // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+  395, // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, of a materialized view
+  407, // DECIMAL_OVERFLOW
+  469, // VIOLATED_CONSTRAINT
+  691, // UNKNOWN_ELEMENT_OF_ENUM
+]);
+
 /** Number of ClickHouse's exception, or undefined where the fault is not the engine's. */
 export function engineCode(error: unknown): number | undefined {
   if (!(error instanceof Error)) return undefined;
@@ -55,5 +83,6 @@ export function toStoreError(error: unknown, what: string): LeaklineError {
       details: { engineCode: code },
     });
   }
-  return new LeaklineError('LKL_ERR_STORE_REFUSED', `${what}: the store refused: ${text}`, { cause: error, details: { engineCode: code } });
+  const refusal = ROWS_CODES.has(code) ? 'LKL_ERR_ROWS_REFUSED' : 'LKL_ERR_STORE_REFUSED';
+  return new LeaklineError(refusal, `${what}: the store refused: ${text}`, { cause: error, details: { engineCode: code } });
 }

@@ -14,6 +14,9 @@ let close: () => Promise<void>;
 beforeAll(async () => ({ store, close } = await temporaryStore()));
 afterAll(() => close());
 
+/** What a batch came in does not matter to what is stored. */
+const message = { key: 'agent', value: Buffer.from('{}'), partition: 0, offset: 0n, timestamp: 0 };
+
 const base = Math.floor(Date.now() / 1000) * 1000;
 const word = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 9 });
 
@@ -97,7 +100,7 @@ describe('a block', () => {
       fc.asyncProperty(batches, async (all) => {
         await store.command('TRUNCATE TABLE raw_samples');
         const builder = new BlockBuilder('full');
-        for (const batch of all) builder.add(batch, tabulate(batch.processes));
+        for (const batch of all) builder.add(batch, tabulate(batch.processes), message);
         const { samples, exits } = builder.take();
         expect(builder.isEmpty).toBe(true);
         await insertSamples(store, samples.encode());
@@ -122,7 +125,7 @@ describe('a block', () => {
       cpu_seconds: [0.123_456_7],
     };
     const builder = new BlockBuilder('coarse');
-    builder.add({ ...whole!, samples }, tabulate(whole!.processes));
+    builder.add({ ...whole!, samples }, tabulate(whole!.processes), message);
     await insertSamples(store, builder.take().samples.encode());
     expect(await store.query('SELECT rss, threads, gc_pause_seconds, cpu_seconds FROM samples')).toEqual([
       { rss: 4_999_168, threads: 7, gc_pause_seconds: 1.234_567, cpu_seconds: 0.123_456_7 },
@@ -146,7 +149,7 @@ describe('a block', () => {
     const table = tabulate(processes);
     for (let seq = 0; seq < 5000; seq++) {
       const samples = { process: [0], time: [base + seq], rss: [seq], ...(seq < 3 ? { heap_used: [7 + seq] } : {}) };
-      builder.add({ v: 1, agent: 'sparse', boot: 'boot', seq, sent_at: base, processes, samples }, table);
+      builder.add({ v: 1, agent: 'sparse', boot: 'boot', seq, sent_at: base, processes, samples }, table, message);
     }
     await insertSamples(store, builder.take().samples.encode());
     const rows = await store.query<{ rows: number; heaps: number[] }>(

@@ -26,9 +26,9 @@ describe('a letter', () => {
   });
 
   it('carries no more than its share of a large message', () => {
-    const letter = unreadable({ ...message, value: Buffer.alloc(1_000_000, 'x') }, new LeaklineError('LKL_ERR_BATCH_MALFORMED', 'no'));
-    expect(letter.payload).toHaveLength(65_536);
-    expect(letter.reason).toBe('no (payload cut: 65536 of 1000000 bytes)');
+    const letter = unreadable({ ...message, value: Buffer.alloc(2_000_000, 'x') }, new LeaklineError('LKL_ERR_BATCH_MALFORMED', 'no'));
+    expect(letter.payload).toHaveLength(1_048_576);
+    expect(letter.reason).toBe('no (payload cut: 1048576 of 2000000 bytes)');
   });
 
   it('names all refusals under the most frequent one', () => {
@@ -50,9 +50,23 @@ describe('a letter', () => {
 });
 
 describe('the budget of letters', () => {
+  const taken = (budget: LetterBudget, at: number, agent: string, code = 'code', bytes = 1) =>
+    budget.take({ agent, code, payload: Buffer.alloc(bytes) }, at);
+
   it('keeps so many a minute', () => {
-    const budget = new LetterBudget(2);
-    expect([0, 1, 59_999, 60_000, 60_001, 60_002].map((at) => budget.take(at))).toEqual([true, true, false, true, true, false]);
+    const budget = new LetterBudget({ letters: 2, bytes: 100, alike: 9 });
+    expect([0, 1, 59_999, 60_000, 60_001, 60_002].map((at) => taken(budget, at, 'a'))).toEqual([true, true, false, true, true, false]);
+  });
+
+  it('leaves room for others where one agent floods', () => {
+    const budget = new LetterBudget({ letters: 100, bytes: 100, alike: 2 });
+    expect([1, 2, 3].map(() => taken(budget, 0, 'flood'))).toEqual([true, true, false]);
+    expect([taken(budget, 0, 'flood', 'another'), taken(budget, 0, 'quiet')]).toEqual([true, true]);
+  });
+
+  it('counts bytes, so that large messages do not fill the memory', () => {
+    const budget = new LetterBudget({ letters: 100, bytes: 100, alike: 100 });
+    expect([60, 60, 30].map((bytes) => taken(budget, 0, 'a', 'code', bytes))).toEqual([true, false, true]);
   });
 });
 

@@ -104,4 +104,12 @@ describe('decodeNative', () => {
     expect(table.numbers('value')[123_456]).toBe(123_456);
     expect(table.arrays('items')[199_999]).toEqual(Float64Array.of(0, 1, 2, 3));
   });
+
+  it('are not made of columns of unequal length', () => {
+    const short: NativeColumn = { name: 'row', type: 'UInt32', values: [1, 2] };
+    const keys: NativeColumn = { name: 'kind', type: 'LowCardinality(String)', words: ['a'], keys: Uint32Array.of(0, 0, 0, 0) };
+    for (const column of [short, keys]) {
+      expect(() => encodeNativeBlock([column], 3)).toThrow(expect.objectContaining({ code: 'LKL_ERR_ROWS_REFUSED' }));
+    }
+  });
 });
