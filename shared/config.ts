@@ -122,6 +122,8 @@ const schema = z.strictObject({
     .strictObject({
       maxBodySize: key(size('4MiB'), 'largest request body as sent', { unit: 'size' }),
       maxInflatedSize: key(size('32MiB'), 'largest request body after decompression', { unit: 'size' }),
+      maxServicesPerToken: key(count(20_000), 'services one token may name within an hour; samples of further ones are refused'),
+      maxSeriesPerToken: key(count(1_000_000), 'process lifetimes one token may name within an hour; samples of further ones are refused'),
     })
     .prefault({}),
   ingester: z
@@ -135,6 +137,11 @@ const schema = z.strictObject({
       rollupInterval: key(duration('10s'), 'how often touched minutes are rolled up', { unit: 'duration' }),
       maxFuture: key(duration('1d'), 'samples later than this after their arrival are refused', { unit: 'duration' }),
       maxAge: key(duration('7d'), 'samples older than this at their arrival are refused', { unit: 'duration' }),
+      maxServicesPerAgent: key(count(1_000), 'services one agent may name within an hour; samples of further ones are refused'),
+      maxSeriesPerAgent: key(
+        count(50_000),
+        'process lifetimes one agent may name within an hour: a machine that starts 14 watched processes a second; samples of further ones are refused',
+      ),
     })
     .prefault({}),
   detector: z

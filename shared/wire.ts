@@ -6,7 +6,7 @@
  *   the batch is refused, LKL_ERR_BATCH_MALFORMED. Version above ours: LKL_ERR_BATCH_VERSION. Beyond LIMITS: LKL_ERR_BATCH_TOO_LARGE.
  * - A row that names no valid process, or whose time is not whole milliseconds within arrival − maxAge … arrival + maxFuture:
  *   refused alone, counted by reason. Arrival is the moment the bus took the message, so a replay decides alike.
- *   A process without lifetime id, pid or start takes its rows with it.
+ *   A process without lifetime id, pid or start takes its rows with it, as does one beyond what its sender may name (series-limit.ts).
  * - A value that is negative, no number, above 2^53, or fractional where the unit is bytes or a count: absent, counted by column.
  *   So is every value of a metric column whose length is not that of `time`.
  * - A string too long is cut, control characters become spaces, an empty service becomes `unknown_service`, an unknown runtime
@@ -29,10 +29,21 @@ export const LIMITS = {
   labelValueLength: 256,
 } as const;
 
-export const REFUSALS = ['process_index', 'process_identity', 'time_not_a_number', 'time_in_future', 'time_too_old'] as const;
+export const REFUSALS = [
+  'process_index',
+  'process_identity',
+  'time_not_a_number',
+  'time_in_future',
+  'time_too_old',
+  'too_many_services',
+  'too_many_series',
+] as const;
 
 /** Why a row was left out. */
 export type Refusal = (typeof REFUSALS)[number];
+
+/** Why a process that is sound may not be named all the same. */
+export type Admit = (service: string, instance: string, lifetime: string) => 'too_many_services' | 'too_many_series' | undefined;
 
 /** When the bus took the message and what times it may carry; all in milliseconds. */
 export interface Arrival {
@@ -59,11 +70,11 @@ export function encodeBatch(batch: Batch): Buffer {
 }
 
 /** Throws nothing but LKL_ERR_BATCH_MALFORMED, LKL_ERR_BATCH_VERSION and LKL_ERR_BATCH_TOO_LARGE. */
-export function decodeBatch(encoded: Buffer, arrival: Arrival): DecodedBatch {
+export function decodeBatch(encoded: Buffer, arrival: Arrival, admitting?: (agent: string) => Admit): DecodedBatch {
   const root = parse(encoded);
   const problems = { refused: new Map<Refusal, number>(), cleared: new Map<string, number>(), normalised: new Map<string, number>() };
   const header = decodeHeader(root, arrival, problems);
-  const { processes, position } = decodeProcesses(root['processes'], problems);
+  const { processes, position } = decodeProcesses(root['processes'], admitting?.(header.agent), problems);
   const samples = decodeSamples(root['samples'], position, arrival, problems);
   const exits = decodeExits(root['exits'], position, arrival, problems);
   return { batch: { ...header, processes, samples, ...(exits && { exits }) }, problems };
@@ -139,12 +150,20 @@ const LIFETIME = /^[0-9a-f]{16}$/;
 /** 2200-01-01: what the store's time type certainly holds. */
 const MAX_TIME_MS = 7_258_118_400_000;
 
-/** `position`: where each process of the message went among those kept, −1 = refused. */
-function decodeProcesses(value: unknown, problems: Tally): { processes: Batch['processes']; position: Int32Array } {
+/** Where a process of the message went among those kept, or why it was refused. */
+type Position = number | ProcessRefusal;
+type ProcessRefusal = 'process_identity' | NonNullable<ReturnType<Admit>>;
+type IdentityColumns = Record<(typeof IDENTITY_COLUMNS)[number], Row>;
+
+function decodeProcesses(
+  value: unknown,
+  admit: Admit | undefined,
+  problems: Tally,
+): { processes: Batch['processes']; position: readonly Position[] } {
   if (!isFields(value)) throw malformed('batch has no `processes` object');
   const count = Array.isArray(value['lifetime']) ? value['lifetime'].length : 0;
   if (count > LIMITS.processes) throw tooLarge('processes', count, LIMITS.processes);
-  const columns = {} as Record<(typeof IDENTITY_COLUMNS)[number], Row>;
+  const columns = {} as IdentityColumns;
   for (const name of IDENTITY_COLUMNS) {
     const column = value[name];
     if (!Array.isArray(column) || column.length !== count)
@@ -152,22 +171,30 @@ function decodeProcesses(value: unknown, problems: Tally): { processes: Batch['p
     columns[name] = column;
   }
 
-  const position = new Int32Array(count);
-  let kept = 0;
-  for (let row = 0; row < count; row++) {
-    position[row] = isIdentity(columns, row) ? kept++ : -1;
-  }
-  if (kept < count) {
-    for (const name of IDENTITY_COLUMNS) columns[name] = columns[name].filter((_, row) => position[row] !== -1);
-  }
+  const position: Position[] = [...columns.lifetime.keys()];
+  refuseProcesses(columns, position, (row) => (isIdentity(columns, row) ? undefined : 'process_identity'));
   for (const name of NAME_COLUMNS) cleanNames(columns[name], name, problems);
-  const { runtime, labels } = columns;
-  for (let row = 0; row < kept; row++) {
-    if (columns.service[row] === '') columns.service[row] = replaced('service', 'unknown_service', problems);
-    if (!RUNTIMES.includes(runtime[row] as Runtime)) runtime[row] = replaced('runtime', 'native', problems);
-    labels[row] = cleanLabels(labels[row], problems);
+  const { service, instance, lifetime } = columns as Record<'service' | 'instance' | 'lifetime', string[]>;
+  service.forEach((name, row) => {
+    if (name === '') service[row] = replaced('service', 'unknown_service', problems);
+  });
+  if (admit !== undefined) refuseProcesses(columns, position, (row) => admit(service[row]!, instance[row]!, lifetime[row]!));
+  for (let row = 0; row < columns.lifetime.length; row++) {
+    if (!RUNTIMES.includes(columns.runtime[row] as Runtime)) columns.runtime[row] = replaced('runtime', 'native', problems);
+    columns.labels[row] = cleanLabels(columns.labels[row], problems);
   }
   return { processes: columns as unknown as Batch['processes'], position };
+}
+
+/** Leaves out the processes that are refused; those behind them move up. */
+function refuseProcesses(columns: IdentityColumns, position: Position[], refusalOf: (row: number) => ProcessRefusal | undefined): void {
+  let kept = 0;
+  const moved = columns.lifetime.map((_, row): Position => refusalOf(row) ?? kept++);
+  if (kept === moved.length) return;
+  for (const name of IDENTITY_COLUMNS) columns[name] = columns[name].filter((_, row) => typeof moved[row] === 'number');
+  position.forEach((before, index) => {
+    if (typeof before === 'number') position[index] = moved[before]!;
+  });
 }
 
 function isIdentity(columns: Record<'lifetime' | 'pid' | 'process_started_at', Row>, row: number): boolean {
@@ -234,7 +261,7 @@ function cleanLabels(value: unknown, problems: Tally): Record<string, string> {
   return Object.fromEntries(entries);
 }
 
-function decodeSamples(value: unknown, position: Int32Array, arrival: Arrival, problems: Tally): Batch['samples'] {
+function decodeSamples(value: unknown, position: readonly Position[], arrival: Arrival, problems: Tally): Batch['samples'] {
   if (!isFields(value)) throw malformed('batch has no `samples` object');
   const { process, time } = value;
   if (!Array.isArray(process) || !Array.isArray(time) || process.length !== time.length)
@@ -259,7 +286,7 @@ function decodeSamples(value: unknown, position: Int32Array, arrival: Arrival, p
 }
 
 /** Rows to leave out. Rewrites `process` to positions among the processes kept. */
-function refuseRows(process: Row, time: Row, position: Int32Array, arrival: Arrival, problems: Tally): Set<number> {
+function refuseRows(process: Row, time: Row, position: readonly Position[], arrival: Arrival, problems: Tally): Set<number> {
   const oldest = arrival.at - arrival.maxAgeMs;
   const newest = arrival.at + arrival.maxFutureMs;
   const refused = new Set<number>();
@@ -269,7 +296,7 @@ function refuseRows(process: Row, time: Row, position: Int32Array, arrival: Arri
     const kept = isWhole(index) ? position[index] : undefined;
     let refusal: Refusal;
     if (kept === undefined) refusal = 'process_index';
-    else if (kept === -1) refusal = 'process_identity';
+    else if (typeof kept !== 'number') refusal = kept;
     else if (!Number.isSafeInteger(at)) refusal = 'time_not_a_number';
     else if ((at as number) > newest) refusal = 'time_in_future';
     else if ((at as number) < oldest) refusal = 'time_too_old';
@@ -298,7 +325,7 @@ function clearBadValues(column: Row, name: MetricName, problems: Tally): void {
   if (cleared > 0) add(problems.cleared, name, cleared);
 }
 
-function decodeExits(value: unknown, position: Int32Array, arrival: Arrival, problems: Tally): Batch['exits'] {
+function decodeExits(value: unknown, position: readonly Position[], arrival: Arrival, problems: Tally): Batch['exits'] {
   if (value === undefined || value === null) return undefined;
   const { process, time, reason } = isFields(value) ? value : {};
   if (!Array.isArray(process) || !Array.isArray(time) || !Array.isArray(reason)) return replaced('exits', undefined, problems);

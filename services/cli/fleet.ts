@@ -13,7 +13,8 @@ import { configuredChannels, startNotifying } from './notifying.ts';
 
 export async function addGateway({ config, log, metrics, clock }: Context, { server, auth }: Served, bus: Bus): Promise<void> {
   const { maxFuture, maxAge } = config.ingester;
-  await registerGateway(server.app, { bus, auth, log, metrics, clock, maxFutureMs: maxFuture, maxAgeMs: maxAge });
+  const limits = { services: config.gateway.maxServicesPerToken, series: config.gateway.maxSeriesPerToken };
+  await registerGateway(server.app, { bus, auth, log, metrics, clock, maxFutureMs: maxFuture, maxAgeMs: maxAge, limits });
 }
 
 export async function addConsole({ config, clock, version }: Context, { server, auth }: Served, store: Store): Promise<void> {

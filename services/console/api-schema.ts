@@ -188,8 +188,36 @@ export const statusSchema = z
     problems: z.array(z.string()).meta({ description: 'what is wrong with the pipeline itself' }),
     lastSampleAt: time.nullable(),
     lagSeconds: z.number().nullable().meta({ description: 'how far the newest stored sample is behind' }),
+    lastInsertAt: time.nullable().meta({ description: 'newest insert an ingester reported within the last hour' }),
+    lagMessages: z
+      .number()
+      .nullable()
+      .meta({ description: 'messages on the bus not yet stored; null = no ingester has reported within the last hour' }),
     lastEvaluationAt: time.nullable(),
     services: z.number(),
+    storedRowsLastHour: z.number().meta({ description: 'samples stored, repeated ones included' }),
+    repeatedRowsLastHour: z.number().meta({ description: 'samples that came again: storing them again changed nothing' }),
+    ingesters: z.array(
+      z.object({
+        ingester: z.string(),
+        lastReportAt: time,
+        lastInsertAt: time.nullable(),
+        pausedSecondsLastHour: z.number().meta({ description: 'nothing more was read because the store had to catch up' }),
+        storeFailuresLastHour: z.number(),
+      }),
+    ),
+    partitions: z.array(z.object({ partition: z.number(), lagMessages: z.number(), ingester: z.string() })),
+    deadLettersLastHour: z.array(
+      z.object({ code: z.string(), messages: z.number(), notKept: z.number().meta({ description: 'counted only: there were too many' }) }),
+    ),
+    clampedLastHour: z.array(
+      z.object({
+        what: z.enum(['rows refused', 'values cleared', 'texts cut or replaced']),
+        why: z.string().meta({ description: 'named reason, column or field' }),
+        count: z.number(),
+      }),
+    ),
+    silentAgents: z.array(z.object({ agent: z.string(), lastReceivedAt: time })),
     agents: z.array(
       z.object({
         agent: z.string(),

@@ -6,6 +6,7 @@ import type { BlockColumn, Series } from '../../shared/series.ts';
 import { readAgents, type AgentActivity } from '../../shared/store/agents.ts';
 import { curveStepMs, readCurves } from '../../shared/store/curves.ts';
 import { readFleet, type FleetRow } from '../../shared/store/fleet.ts';
+import { readIngesterFigures, type ReportedFigure } from '../../shared/store/ingester-reports.ts';
 import { readIncidentEvents } from '../../shared/store/incidents.ts';
 import type { Store } from '../../shared/store/store.ts';
 import { readLatestJudgements } from '../../shared/store/trends.ts';
@@ -33,6 +34,8 @@ export interface ConsoleReads {
   fleet(): Promise<FleetRead>;
   agents(): Promise<readonly AgentActivity[]>;
   judgements(): Promise<readonly Judgement[]>;
+  /** What ingesters reported within the last hour. */
+  ingestion(): Promise<readonly ReportedFigure[]>;
   incidents(): Promise<readonly Incident[]>;
   curves(service: ServiceKey, signal: Signal, range: TimeRange): Promise<Curves>;
 }
@@ -51,6 +54,7 @@ const LEAST_POINTS = 5;
 const CURVE_POINTS = 600;
 
 const AGENT_WINDOW_MS = 3_600_000;
+const REPORT_WINDOW_MS = 3_600_000;
 
 const COLUMN_OF: Record<Signal, BlockColumn> = {
   anon: 'anonMin',
@@ -118,6 +122,7 @@ export function createReads(store: Store, clock: Clock): ConsoleReads {
     fleet: kept(clock, () => fleetNow(store, clock.now())),
     agents: kept(clock, () => readAgents(store, AGENT_WINDOW_MS)),
     judgements: kept(clock, () => readLatestJudgements(store)),
+    ingestion: kept(clock, () => readIngesterFigures(store, clock.now() - REPORT_WINDOW_MS)),
     incidents: async () => [...foldEvents(await readIncidentEvents(store)).values()].map((incident) => incidentAt(incident, clock.now())),
     curves: async (key, signal, range) => {
       const series = await readCurves(store, { ...key, ...range, points: CURVE_POINTS });

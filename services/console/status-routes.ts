@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import type { Clock } from '../../shared/clock.ts';
 import { errorSchema, statusSchema, type Status } from './api-schema.ts';
 import type { ConsoleReads } from './console-reads.ts';
+import { ingestionProblems, ingestionStatus } from './ingestion-status.ts';
 
 /** Longer than any sane sampling interval and evaluation schedule. */
 const SILENT_AGENT_MS = 5 * 60_000;
@@ -10,8 +11,10 @@ const STALE_EVALUATION_MS = 30 * 60_000;
 
 const minutes = (ms: number): string => `${Math.round(ms / 60_000)} min`;
 
+const isSilent = (at: number, { lastReceivedAt }: Status['agents'][number]) => at - lastReceivedAt > SILENT_AGENT_MS;
+
 function problemsOf(at: number, agents: Status['agents'], lastEvaluationAt: number | null, services: number): string[] {
-  const silent = agents.filter(({ lastReceivedAt }) => at - lastReceivedAt > SILENT_AGENT_MS);
+  const silent = agents.filter((agent) => isSilent(at, agent));
   const problems = silent.map(({ agent, lastReceivedAt }) => `agent ${agent} has been silent for ${minutes(at - lastReceivedAt)}`);
   if (agents.length === 0) problems.push('no agent has sent anything lately');
   if (services > 0 && lastEvaluationAt === null) problems.push('the detector has not judged anything yet');
@@ -32,17 +35,18 @@ export const statusRoutes =
       {
         schema: {
           tags: ['status'],
-          summary: 'Agents, lag, last evaluation, open incidents',
+          summary: 'Agents, lag, ingestion within the last hour, last evaluation, open incidents',
           response: { 200: statusSchema, '4xx': errorSchema },
         },
       },
       async () => {
         const at = clock.now();
-        const [fleet, seen, judgements, incidents] = await Promise.all([
+        const [fleet, seen, judgements, incidents, figures] = await Promise.all([
           reads.fleet(),
           reads.agents(),
           reads.judgements(),
           reads.incidents(),
+          reads.ingestion(),
         ]);
         const agents = seen.map(({ agent, hosts, processes, samplesPerSecond, lagMs, lastReceivedAt }) => ({
           agent,
@@ -65,7 +69,8 @@ export const statusRoutes =
             slopeBytesPerHour,
             exhaustsAt,
           }));
-        const problems = problemsOf(at, agents, lastEvaluationAt, fleet.rows.length);
+        const ingestion = ingestionStatus(figures);
+        const problems = [...problemsOf(at, agents, lastEvaluationAt, fleet.rows.length), ...ingestionProblems(at, ingestion)];
         return {
           healthy: problems.length === 0 && openIncidents.every(({ state }) => state !== 'open'),
           at,
@@ -74,7 +79,9 @@ export const statusRoutes =
           lagSeconds: lastSampleAt === null ? null : Math.max(0, (at - lastSampleAt) / 1000),
           lastEvaluationAt,
           services: fleet.rows.length,
+          ...ingestion,
           agents,
+          silentAgents: agents.filter((agent) => isSilent(at, agent)).map(({ agent, lastReceivedAt }) => ({ agent, lastReceivedAt })),
           openIncidents,
         };
       },

@@ -1,22 +1,5 @@
 /** What the ingester counted since its last report. The same figures as its metrics, for `leakline status`. */
-
-export type Tallied =
-  | 'rows'
-  | 'repeated_rows'
-  | 'dead_letters'
-  | 'dropped_letters'
-  | 'refused_rows'
-  | 'cleared_values'
-  | 'normalised'
-  | 'store_failures'
-  | 'paused_ms';
-
-export interface TallyEntry {
-  readonly kind: Tallied;
-  /** Which of them: a code, a reason, a column; '' where there is but one. */
-  readonly key: string;
-  readonly value: number;
-}
+import type { ReportEntry, Tallied } from '../../shared/store/ingester-reports.ts';
 
 export class IngesterTally {
   readonly #counts = new Map<Tallied, Map<string, number>>();
@@ -27,10 +10,15 @@ export class IngesterTally {
     counts.set(key, (counts.get(key) ?? 0) + by);
   }
 
-  /** Begins anew. What could not be reported is added again by the caller. */
-  take(): TallyEntry[] {
+  /** Begins anew. */
+  take(): ReportEntry[] {
     const entries = [...this.#counts].flatMap(([kind, counts]) => [...counts].map(([key, value]) => ({ kind, key, value })));
     this.#counts.clear();
     return entries;
+  }
+
+  /** What could not be reported. */
+  putBack(entries: readonly ReportEntry[]): void {
+    for (const { kind, key, value } of entries) if (kind !== 'lag_messages' && kind !== 'last_insert_at') this.add(kind, key, value);
   }
 }

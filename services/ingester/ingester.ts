@@ -3,6 +3,7 @@
  * Exactly once rests on two things: nothing is committed before it is stored, and storing a row again changes nothing
  * (rows are named by service, instance, lifetime and time; rollups are recomputed from them).
  */
+import { hostname } from 'node:os';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { TOPICS, type Bus, type BusMessage, type Subscription } from '../../shared/bus/bus.ts';
 import type { Clock } from '../../shared/clock.ts';
@@ -11,7 +12,9 @@ import { LeaklineError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Metrics } from '../../shared/metrics.ts';
 import { retry } from '../../shared/retry.ts';
+import { SeriesLimit } from '../../shared/series-limit.ts';
 import { insertDeadLetters, type DeadLetter } from '../../shared/store/dead-letters.ts';
+import { saveIngesterReport } from '../../shared/store/ingester-reports.ts';
 import { rollUpHours, rollUpMinutes } from '../../shared/store/rollups.ts';
 import { tabulate, type ProcessTable } from '../../shared/store/process-table.ts';
 import type { Store } from '../../shared/store/store.ts';
@@ -49,8 +52,9 @@ const BYTES_PER_TURN = 256 * 1024;
 const HELD_BYTES = 64 * 1024 * 1024;
 /** A producer may date a message as it likes; months far apart in one insert are more than the store takes. */
 const ARRIVED_WITHIN_MS = 400 * 86_400_000;
+const FLOOD_TOLD_EVERY_MS = 60_000;
 const LAST_FLUSH_MS = 5_000;
-const LAG_INTERVAL_MS = 5_000;
+const REPORT_INTERVAL_MS = 10_000;
 const STORE_RETRY_MAX_MS = 2_000;
 /** Minutes take at most a ninth of the time, hours (which read all minutes of the hour again) a twentieth. */
 const MINUTES_REST = 8;
@@ -75,7 +79,9 @@ class IngesterRoom implements Ingester {
   readonly #builder: BlockBuilder;
   readonly #scanner = new BatchScanner();
   readonly #known = new KnownAgents();
+  readonly #limit: SeriesLimit;
   #letters: DeadLetter[] = [];
+  #floodToldAt = -Infinity;
   /** When the oldest of what is collected was read; undefined = nothing is. */
   #collectingSince: number | undefined;
   #flushing: Promise<void> | undefined;
@@ -83,13 +89,17 @@ class IngesterRoom implements Ingester {
   #revocations = new Map<number, number>();
   #subscription: Subscription | undefined;
   #storeAway = false;
+  /** Milliseconds UTC; 0 = none yet. */
+  #lastInsertAt = 0;
   #loops: Promise<void>[] = [];
 
   constructor(options: IngesterOptions) {
     this.#options = options;
     this.#metrics = ingesterMetrics(options.metrics, this.#tally);
     this.#writer = new BlockWriter(options.store, this.#metrics);
-    this.#builder = new BlockBuilder(options.config.resolution);
+    const { resolution, maxServicesPerAgent, maxSeriesPerAgent } = options.config;
+    this.#builder = new BlockBuilder(resolution);
+    this.#limit = new SeriesLimit({ services: maxServicesPerAgent, series: maxSeriesPerAgent });
   }
 
   async start(): Promise<void> {
@@ -106,9 +116,7 @@ class IngesterRoom implements Ingester {
     this.#loops = [
       this.#every(config.rollupInterval, MINUTES_REST, () => this.#rollUp(rollUpMinutes)),
       this.#every(config.rollupInterval, HOURS_REST, () => this.#rollUp(rollUpHours)),
-      this.#every(LAG_INTERVAL_MS, 0, async () => {
-        this.#showLag((await this.#subscription?.lag()) ?? new Map());
-      }),
+      this.#every(REPORT_INTERVAL_MS, 0, () => this.#report()),
     ];
   }
 
@@ -178,7 +186,7 @@ class IngesterRoom implements Ingester {
       return;
     }
     try {
-      const decoded = decodeBatch(message.value, arrival);
+      const decoded = decodeBatch(message.value, arrival, (agent) => this.#limit.admitting(agent, at));
       this.#metrics.countProblems(decoded.problems);
       if (this.#seen.isRepeated(decoded.batch)) this.#metrics.countRepeated(decoded.batch.samples.time.length);
       this.#builder.add(decoded.batch, this.#tabulate(message, decoded), message);
@@ -198,9 +206,15 @@ class IngesterRoom implements Ingester {
 
   #keep(letter: DeadLetter | undefined): void {
     if (letter === undefined) return;
-    const isKept = this.#budget.take(letter, this.#options.clock.now());
+    const now = this.#options.clock.now();
+    const isKept = this.#budget.take(letter, now);
     this.#metrics.countLetter(letter.code, isKept);
     if (isKept) this.#letters.push(letter);
+    else if (now - this.#floodToldAt >= FLOOD_TOLD_EVERY_MS) {
+      this.#floodToldAt = now;
+      const { agent, code, reason } = letter;
+      this.#options.log.error({ agent, code, reason }, 'more dead letters than are kept; the rest is only counted and stays on the bus');
+    }
   }
 
   /** Flushes now when there is enough, or when the oldest has waited long enough. */
@@ -271,6 +285,7 @@ class IngesterRoom implements Ingester {
     });
     if (this.#storeAway) log.info('store takes samples again');
     this.#storeAway = false;
+    this.#lastInsertAt = this.#options.clock.now();
     this.#metrics.countStored(rows - pending.refusedRows);
     for (const { message, error } of pending.refused) {
       this.#metrics.countLetter(error.code, true);
@@ -309,9 +324,25 @@ class IngesterRoom implements Ingester {
     }
   }
 
-  #showLag(lag: ReadonlyMap<number, number>): void {
+  async #report(): Promise<void> {
+    const { store, clock, log } = this.#options;
+    const lag = await this.#subscription?.lag().catch((error: unknown) => {
+      log.warn({ err: describe(error) }, 'how far behind this ingester is cannot be told');
+      return undefined;
+    });
     this.#metrics.lag.reset();
-    for (const [partition, messages] of lag) this.#metrics.lag.set({ partition }, messages);
+    const lags = [...(lag ?? [])].map(([partition, messages]) => {
+      this.#metrics.lag.set({ partition }, messages);
+      return { kind: 'lag_messages', key: String(partition), value: messages } as const;
+    });
+    const counted = this.#tally.take();
+    const entries = [...lags, ...counted, { kind: 'last_insert_at', key: '', value: this.#lastInsertAt } as const];
+    try {
+      await saveIngesterReport(store, { at: clock.now(), ingester: `${hostname()}/${process.pid}`, entries });
+    } catch (error) {
+      this.#tally.putBack(counted);
+      throw error;
+    }
   }
 
   /** One ingester of the group does it: the one that owns partition 0. */

@@ -82,6 +82,7 @@ const HISTORY = `
 const RETAINED: readonly (readonly [table: string, column: string, kind: 'rawSeconds' | 'rollupSeconds'])[] = [
   ['raw_samples', 'toDateTime(time)', 'rawSeconds'],
   ['dead_letters', 'toDateTime(at)', 'rawSeconds'],
+  ['dead_letter_replays', 'toDateTime(at)', 'rawSeconds'],
   ['process_exits', 'toDateTime(ended_at)', 'rollupSeconds'],
   ['minute_rollups', 'minute', 'rollupSeconds'],
   ['hour_rollups', 'hour', 'rollupSeconds'],

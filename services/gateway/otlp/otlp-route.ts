@@ -45,7 +45,7 @@ async function take(
   const { batches, refused, withoutMemory } = batchesOf(collector.resources);
   const reasons = new Map<string, number>(refused);
   const decoded = batches.map((sent) => {
-    const { batch, problems } = decodeBatch(encodeBatch(sent.batch), deps.arrival());
+    const { batch, problems } = decodeBatch(encodeBatch(sent.batch), deps.arrival(), () => deps.admitting(team));
     for (const [reason, count] of problems.refused) reasons.set(reason, (reasons.get(reason) ?? 0) + count);
     return {
       batch,

@@ -140,6 +140,23 @@ describe('POST /v1/samples', () => {
     ]);
   });
 
+  it('refuses services beyond those one token may name, says so, and takes the rest', async () => {
+    const gateway = await createGateway({ maxServices: 2, ingestTokens: ['a=token-of-team-a-0123', 'b=token-of-team-b-0123'] });
+    const send = async (service: string, team = 'a') => {
+      const batch = batchOf();
+      const named = { ...batch, processes: { ...batch.processes, service: [service] } };
+      const answer = await gateway.app.inject(postBatch(named, { authorization: `Bearer token-of-team-${team}-0123` }));
+      expect(answer.statusCode).toBe(200);
+      return answer.json<{ accepted: number; refused: unknown[] }>();
+    };
+    expect(await send('one')).toMatchObject({ accepted: 1, refused: [] });
+    expect(await send('two')).toMatchObject({ accepted: 1 });
+    expect(await send('three')).toMatchObject({ accepted: 0, refused: [{ reason: 'too_many_services', count: 1 }] });
+    expect(await send('two')).toMatchObject({ accepted: 1 });
+    expect(await send('three', 'b')).toMatchObject({ accepted: 1 });
+    expect(await gateway.metric('leakline_gateway_refused_total', { reason: 'too_many_services' })).toBe(1);
+  });
+
   it('never answers 5xx, whatever JSON comes', async () => {
     const { app } = await createGateway();
     const sound = JSON.parse(encodeBatch(batchOf([NOW, NOW - 1])).toString()) as object;

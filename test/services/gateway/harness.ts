@@ -24,9 +24,9 @@ export interface GatewayHarness {
 }
 
 export async function createGateway(
-  options: { ingestTokens?: string[]; maxInflatedBytes?: number; publishTimeoutMs?: number; now?: number } = {},
+  options: { ingestTokens?: string[]; maxInflatedBytes?: number; publishTimeoutMs?: number; now?: number; maxServices?: number } = {},
 ) {
-  const { ingestTokens = [], maxInflatedBytes = 32 * 1024 * 1024, publishTimeoutMs = 15_000, now = NOW } = options;
+  const { ingestTokens = [], maxInflatedBytes = 32 * 1024 * 1024, publishTimeoutMs = 15_000, now = NOW, maxServices = 1000 } = options;
   const lines: string[] = [];
   const messages: OutgoingMessage[] = [];
   const log = createLog({ level: 'info', secrets: [], destination: { write: (line) => lines.push(line) } });
@@ -57,6 +57,7 @@ export async function createGateway(
     clock: { now: () => now, sleep: () => Promise.resolve() },
     maxFutureMs: DAY,
     maxAgeMs: 7 * DAY,
+    limits: { services: maxServices, series: 10_000 },
     publishTimeoutMs,
   });
   return harness;

@@ -114,7 +114,7 @@ describe('renderMigration', () => {
     const local = replicated.map((statement) => /EXISTS (\w+)_local /.exec(statement)?.[1]).filter((name) => name !== undefined);
     expect(fronted.sort()).toEqual(local.sort());
     // All rows of a service stand on one shard, so FINAL and GROUP BY per shard are exact.
-    for (const statement of distributed) expect(statement).toMatch(/cityHash64\((service|id|incident)\)\)$/);
+    for (const statement of distributed) expect(statement).toMatch(/cityHash64\((service|id|incident|ingester)\)\)$/);
     expect(all.join('\n')).toContain(
       "ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', revision)",
     );
