@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { LeaklineError } from '../shared/errors.ts';
 import type { BacktestFlags } from './cli/backtest.ts';
+import type { DeadLetterFlags } from './cli/dead-letters.ts';
 import { createContext, packageVersion, stopOnSignals, type Context, type GlobalFlags } from './cli/context.ts';
 
 /** 0 fine, 1 the answer is "no", 2 usage or configuration, 3 a dependency is unreachable. */
@@ -187,6 +188,30 @@ program
     const { printStatus } = await import('./cli/console-client.ts');
     const healthy = await printStatus({ url: options.url, token: env['LEAKLINE_TOKEN'] }, options.json === true);
     if (!healthy) process.exitCode = EXIT.no;
+  });
+
+const deadLetters = program.command('dead-letters').description('messages that could not be taken: list them, send them again');
+const selecting = (name: string, description: string) =>
+  deadLetters
+    .command(name)
+    .description(description)
+    .option('--reason <code>', 'only those with this code or named reason')
+    .option('--since <duration>', 'only those that arrived within the last 1h, 2d …')
+    .option('--limit <count>', 'at most so many, newest first', '100')
+    .option('--url <url>', 'console to ask', env['LEAKLINE_URL'] ?? 'http://127.0.0.1:8420')
+    .option('--json', 'print JSON');
+const consoleAt = (url: string) => ({ url, token: env['LEAKLINE_TOKEN'] });
+
+selecting('list', 'what could not be taken, and why').action(async (options: DeadLetterFlags & { url: string }) => {
+  const { printDeadLetters } = await import('./cli/dead-letters.ts');
+  await printDeadLetters(consoleAt(options.url), options);
+});
+
+selecting('replay', 'send dead letters again, by id or by --reason and --since those never sent again')
+  .argument('[ids...]', 'ids as list shows them')
+  .action(async (ids: string[], options: DeadLetterFlags & { url: string }) => {
+    const { replayDeadLetters } = await import('./cli/dead-letters.ts');
+    if (!(await replayDeadLetters(consoleAt(options.url), ids, options))) process.exitCode = EXIT.no;
   });
 
 program

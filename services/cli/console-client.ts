@@ -8,7 +8,7 @@ export interface ConsoleTarget {
   readonly token: string | undefined;
 }
 
-async function call(target: ConsoleTarget, path: string, init: RequestInit = {}): Promise<Response> {
+export async function call(target: ConsoleTarget, path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   if (target.token !== undefined) headers.set('authorization', `Bearer ${target.token}`);
   let response: Response;

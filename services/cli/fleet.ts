@@ -10,6 +10,7 @@ import { untilStopped, type Context } from './context.ts';
 import { createConfiguredDetector, startDetecting } from './detecting.ts';
 import { createTopics, openBus } from './kafka-bus.ts';
 import { configuredChannels, startNotifying } from './notifying.ts';
+import { replayThrough } from './replaying.ts';
 
 export async function addGateway({ config, log, metrics, clock }: Context, { server, auth }: Served, bus: Bus): Promise<void> {
   const { maxFuture, maxAge } = config.ingester;
@@ -17,8 +18,11 @@ export async function addGateway({ config, log, metrics, clock }: Context, { ser
   await registerGateway(server.app, { bus, auth, log, metrics, clock, maxFutureMs: maxFuture, maxAgeMs: maxAge, limits });
 }
 
-export async function addConsole({ config, clock, version }: Context, { server, auth }: Served, store: Store): Promise<void> {
-  await registerConsole(server.app, { store, auth, clock, publicUrl: config.publicUrl, version });
+/** `bus`: for dead letters that are to be sent again; a console in a fleet may have none. */
+export async function addConsole(context: Context, { server, auth }: Served, store: Store, bus?: Bus): Promise<void> {
+  const { config, clock, version } = context;
+  const replay = bus === undefined ? {} : { replay: replayThrough(context, bus) };
+  await registerConsole(server.app, { store, auth, clock, publicUrl: config.publicUrl, version, ...replay });
 }
 
 export async function addIngester({ config, clock, log, metrics, lifecycle }: Context, bus: Bus, store: Store): Promise<Ingester> {
@@ -90,7 +94,7 @@ export async function runConsole(context: Context): Promise<void> {
   const store = await openConfiguredStore(context);
   const served = createServer(context, { store: () => store.ping() });
   await waitFor(context, 'the store', () => migrateStore(context, store));
-  await addConsole(context, served, store);
+  await addConsole(context, served, store, context.config.bus.kind === 'kafka' ? openBus(context) : undefined);
   await listen(context, served);
   await untilStopped(context);
 }

@@ -33,7 +33,7 @@ export async function runUp(context: Context, flags: UpFlags): Promise<void> {
 
   const served = createServer(context, { store: () => store.ping(), ingester: ingesterCheck(() => ingester) });
   await addGateway(context, served, bus);
-  await addConsole(context, served, store);
+  await addConsole(context, served, store, bus);
   const url = await served.server.listen(config.listen);
   startNotifying(config.publicUrl === '' ? { ...context, config: { ...config, publicUrl: url } } : context, store, channels);
 

@@ -242,6 +242,31 @@ export const statusSchema = z
   })
   .meta({ id: 'Status' });
 
+export const deadLetterListSchema = z
+  .object({
+    at: time,
+    deadLetters: z.array(
+      z.object({
+        id: z.string(),
+        at: time.meta({ description: 'arrival of the message, milliseconds UTC' }),
+        source: z.string().meta({ description: 'topic/partition/offset' }),
+        agent: z.string(),
+        code: z.string(),
+        reason: z.string(),
+        payloadBytes: z.number(),
+        isCut: z.boolean().meta({ description: 'only the beginning was kept, so it cannot be sent again' }),
+        replayedAt: time.nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'DeadLetterList' });
+
+export const replaySchema = z.object({ ids: z.array(z.string().max(100)).min(1).max(16) }).meta({ id: 'Replay' });
+
+export const replayResultSchema = z
+  .object({ results: z.array(z.object({ id: z.string(), refusal: z.string().nullable().meta({ description: 'null = sent again' }) })) })
+  .meta({ id: 'ReplayResult' });
+
 export const errorSchema = z.object({ error: z.object({ code: z.string(), message: z.string() }) }).meta({ id: 'Error' });
 
 export type ApiJudgement = z.output<typeof judgementSchema>;
@@ -257,3 +282,5 @@ export type IncidentList = z.output<typeof incidentListSchema>;
 export type IncidentDetail = z.output<typeof incidentDetailSchema>;
 export type Session = z.output<typeof sessionSchema>;
 export type Status = z.output<typeof statusSchema>;
+export type DeadLetterList = z.output<typeof deadLetterListSchema>;
+export type ReplayResult = z.output<typeof replayResultSchema>;

@@ -1,4 +1,4 @@
-/** The console: the page, the JSON API behind it and read-only SQL. It reads the store; the only thing it writes are incident events by people. */
+/** The console: the page, the JSON API behind it and read-only SQL. It reads the store; all it writes are incident events by people, and that a dead letter was sent again. */
 import compress from '@fastify/compress';
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
@@ -8,6 +8,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Store } from '../../shared/store/store.ts';
 import { findAssets, registerPage } from './page-routes.ts';
 import { createReads } from './console-reads.ts';
+import { deadLetterRoutes, replayRoutes, type Replay } from './dead-letter-routes.ts';
 import { incidentActionRoutes, incidentRoutes } from './incident-routes.ts';
 import { authenticateWithCookie, requireSameOrigin } from './session.ts';
 import { sessionRoutes } from './session-routes.ts';
@@ -22,6 +23,8 @@ export interface ConsoleDeps {
   /** Address people reach it at; empty = whatever the browser says. */
   readonly publicUrl: string;
   readonly version: string;
+  /** Puts dead letters back on the bus, where the console was given one. */
+  readonly replay?: Replay;
   /** Folder of the built page; default: where the build puts it. */
   readonly assetsDir?: string;
 }
@@ -50,7 +53,7 @@ const SECURITY_HEADERS = {
 export async function registerConsole(app: FastifyInstance, deps: ConsoleDeps): Promise<void> {
   const authenticate = authenticateWithCookie(deps.auth);
   const sameOrigin = requireSameOrigin(deps.publicUrl);
-  const routeDeps = { store: deps.store, reads: createReads(deps.store, deps.clock), clock: deps.clock };
+  const routeDeps = { store: deps.store, reads: createReads(deps.store, deps.clock), clock: deps.clock, replay: deps.replay };
 
   await app.register(async (scope) => {
     scope.setValidatorCompiler(validatorCompiler);
@@ -86,6 +89,7 @@ export async function registerConsole(app: FastifyInstance, deps: ConsoleDeps): 
         await reading.register(statusRoutes(routeDeps));
         await reading.register(serviceRoutes(routeDeps));
         await reading.register(incidentRoutes(routeDeps));
+        await reading.register(deadLetterRoutes(routeDeps));
         await reading.register(async (asking) => {
           asking.addHook('onRequest', sameOrigin);
           await asking.register(sqlRoutes(deps.store));
@@ -98,6 +102,7 @@ export async function registerConsole(app: FastifyInstance, deps: ConsoleDeps): 
         acting.addHook('onRequest', requireRole('operator', authenticate));
         acting.addHook('onRequest', sameOrigin);
         await acting.register(incidentActionRoutes(routeDeps));
+        await acting.register(replayRoutes(routeDeps));
       },
       { prefix: PREFIX },
     );

@@ -16,6 +16,7 @@ function letter(message: BusMessage, code: string, reason: string, maxBytes = PA
     agent: message.key,
     code,
     reason: cut ? `${reason} (payload cut: ${maxBytes} of ${message.value.length} bytes)` : reason,
+    isCut: cut,
     payload: cut ? Buffer.from(message.value.subarray(0, maxBytes)) : message.value,
   };
 }

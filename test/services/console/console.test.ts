@@ -54,6 +54,7 @@ describe('the OpenAPI document', () => {
     ['get', '/api/v1/services', () => '/api/v1/services'],
     ['get', '/api/v1/services/{environment}/{service}', () => '/api/v1/services/production/checkout'],
     ['get', '/api/v1/services/{environment}/{service}/curves', () => '/api/v1/services/production/checkout/curves?signal=heap_live'],
+    ['get', '/api/v1/dead-letters', () => '/api/v1/dead-letters'],
     ['get', '/api/v1/incidents', () => '/api/v1/incidents'],
     ['get', '/api/v1/incidents/{id}', () => `/api/v1/incidents/${demo.incidents['checkout'] ?? ''}`],
   ];
@@ -65,7 +66,15 @@ describe('the OpenAPI document', () => {
     expect(document.openapi).toBe('3.1.0');
     const listed = Object.entries(document.paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
     const tested = routes.map(([method, path]) => `${method} ${path}`);
-    expect(listed.sort()).toEqual([...tested, 'post /api/v1/incidents/{id}/actions', 'post /api/v1/session', 'post /api/v1/sql'].sort());
+    expect(listed.sort()).toEqual(
+      [
+        ...tested,
+        'post /api/v1/dead-letters/replay',
+        'post /api/v1/incidents/{id}/actions',
+        'post /api/v1/session',
+        'post /api/v1/sql',
+      ].sort(),
+    );
   });
 
   it.each(routes)('tells the truth about %s %s', async (method, path, url) => {
@@ -127,6 +136,22 @@ describe('services', () => {
     const response = await ask(url);
     expect(response.statusCode).toBe(status);
     expect(response.json<{ error: { code: string } }>().error.code).toMatch(/^LKL_ERR_/);
+  });
+});
+
+describe('dead letters', () => {
+  const replay = (on: TestConsole, headers: Record<string, string> = {}) =>
+    post(on, '/api/v1/dead-letters/replay', { ids: ['0123456789abcdef'] }, headers);
+
+  it('are sent again by operators alone, and only where the console has a bus', async () => {
+    expect((await replay(guarded, { authorization: `Bearer ${READER}` })).statusCode).toBe(403);
+    const answer = await replay(guarded, { authorization: `Bearer ${OPERATOR}` });
+    expect(answer.statusCode).toBe(400);
+    expect(answer.json<{ error: { message: string } }>().error.message).toMatch(/no bus.*--kafka/);
+  });
+
+  it.each([{ ids: [] }, { ids: Array.from({ length: 17 }, () => 'x') }, {}])('are not sent for %j', async (body) => {
+    expect((await post(open, '/api/v1/dead-letters/replay', body)).statusCode).toBe(400);
   });
 });
 

@@ -17,6 +17,7 @@ describe('a letter', () => {
       code: 'LKL_ERR_BATCH_VERSION',
       reason: 'batch has version 9',
       payload: message.value,
+      isCut: false,
     });
     expect(toMessage(letter)).toEqual({
       key: 'agent-1',

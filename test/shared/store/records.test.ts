@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readAgents } from '../../../shared/store/agents.ts';
-import { insertDeadLetters, readDeadLetters, type DeadLetter } from '../../../shared/store/dead-letters.ts';
+import { insertDeadLetters, listDeadLetters, readDeadLetters, recordReplays, type DeadLetter } from '../../../shared/store/dead-letters.ts';
 import { readDeliveries, recordDelivery, type Delivery } from '../../../shared/store/deliveries.ts';
 import { readLifetimes } from '../../../shared/store/lifetimes.ts';
 import { bindParameters } from '../../../shared/store/parameters.ts';
@@ -51,14 +51,36 @@ describe('dead letters', () => {
       code: 'LKL_ERR_BATCH_MALFORMED',
       reason: "it's not JSON",
       payload,
+      isCut: false,
     });
     const letters = [letter(Buffer.from('{"v":1,\n\n"größe'), 1), letter(Buffer.from([0, 255, 10, 10, 39]), 2)];
     await insertDeadLetters(store, letters);
     await insertDeadLetters(store, letters);
     const back = await readDeadLetters(store);
     expect(back).toMatchObject([letters[1], letters[0]]);
-    expect(await readDeadLetters(store, { id: back[0]!.id })).toHaveLength(1);
+    expect(await readDeadLetters(store, { ids: [back[0]!.id] })).toHaveLength(1);
     expect(await readDeadLetters(store, { limit: 1 })).toHaveLength(1);
+  });
+
+  it('are listed by reason and time, and remember that they were sent again though they come again', async () => {
+    await store.command('TRUNCATE TABLE dead_letters');
+    const letter = (offset: number, code: string, isCut = false): DeadLetter => {
+      const [payload, reason] = isCut ? [Buffer.from([255]), 'no (payload cut: 1 of 2 bytes)'] : [Buffer.from('größe'), 'no'];
+      return { at: now + offset, source: `leakline.samples/1/${offset}`, agent: 'agent-2', code, reason, payload, isCut };
+    };
+    const letters = [letter(1, 'time_too_old'), letter(2, 'LKL_ERR_BATCH_VERSION'), letter(3, 'time_too_old', true)];
+    await insertDeadLetters(store, letters);
+    const listed = await listDeadLetters(store);
+    expect(listed).toMatchObject([
+      { at: now + 3, code: 'time_too_old', isCut: true, payloadBytes: 1, replayedAt: null },
+      { at: now + 2, code: 'LKL_ERR_BATCH_VERSION', isCut: false, payloadBytes: 7, replayedAt: null },
+      { at: now + 1, code: 'time_too_old', isCut: false, payloadBytes: 7, replayedAt: null },
+    ]);
+    expect(await listDeadLetters(store, { code: 'time_too_old', since: now + 2 })).toEqual([listed[0]]);
+    await recordReplays(store, [listed[2]!.id], now + 10, 'mira');
+    await insertDeadLetters(store, letters);
+    expect(await listDeadLetters(store, { isWaiting: true })).toEqual(listed.slice(0, 2));
+    expect((await listDeadLetters(store)).map(({ replayedAt }) => replayedAt)).toEqual([null, null, now + 10]);
   });
 });
 
