@@ -9,6 +9,8 @@ import { fitLoad } from './load.ts';
 /** What is known of the lifetime beyond the window. */
 export interface Surroundings {
   readonly startedAt: number;
+  /** First moment anything was seen of the service, ms UTC. */
+  readonly knownSince: number;
   /** Highest level that earlier settled lifetimes held, by width of block; -Infinity if unknown. */
   readonly heldBefore: number;
   /** Largest rise that they came back from, likewise, bytes. */
@@ -195,8 +197,9 @@ function patience(
   const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, settled / enough) * novelty;
   const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watched / policy.shortWatchMs);
   const settledShare = policy.patienceSettled * haste * longer(policy.longWatchMs, watched);
+  const known = (level.time.at(-1) as number) - around.knownSince;
   // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.
-  const doubt = (before + watched < 0.8 * policy.settledMs ? FIRST_DAY_DOUBT : 1) * (around.limitBytes > 0 ? 1 : NO_LIMIT_DOUBT);
+  const doubt = (known < 0.8 * policy.settledMs ? FIRST_DAY_DOUBT : 1) * (around.limitBytes > 0 ? 1 : NO_LIMIT_DOUBT);
   const unsettled = Math.min(policy.patienceCollection, (mayBeGarbage ? policy.patienceGarbage : policy.patienceUnsettled) * doubt);
   const unsettledShare = unsettled * Math.min(1, ((garbage === 'possible' ? 4 : 2) * policy.longWatchMs) / watched);
   return unsettledShare + (settledShare - unsettledShare) * surprise;

@@ -27,11 +27,13 @@ export interface Past {
   /** For how long they stayed settled, ms. */
   readonly settledMs: number;
   readonly version: string;
+  /** Since when the service is known, ms UTC. */
+  readonly since: number;
   /** What lifetimes grew by that were still growing in a line when they ended, bytes. */
   readonly recurringGrowth: number;
 }
 
-export const NO_PAST: Past = { held: [], excursion: [], settledMs: 0, version: '', recurringGrowth: 0 };
+export const NO_PAST: Past = { held: [], excursion: [], settledMs: 0, version: '', since: Number.POSITIVE_INFINITY, recurringGrowth: 0 };
 
 /** What one ended lifetime teaches. */
 export interface Lesson extends Past {
@@ -197,6 +199,7 @@ export class Lifetime {
       usualRise: 0,
       newVersion: this.past.version !== this.identity.version,
       settledMs: this.past.settledMs,
+      knownSince: Math.min(this.past.since, this.firstTime),
       recurringGrowth: this.past.recurringGrowth,
       teeth: !this.#tellsHeap && this.#teeth.seen,
       limitBytes: heapOnly && this.heapLimitBytes > 0 ? this.heapLimitBytes : this.limitBytes,
@@ -310,12 +313,12 @@ export class Lifetime {
     const excursion = this.resolutions.map((one) => one.excursion.at(-1) ?? 0);
     if (climbing) return { ...nothing, ...thirds, excursion, recurringGrowth: grown };
     return {
+      ...nothing,
       ...thirds,
       held: this.resolutions.map(({ held }) => held.at(-1) ?? Number.NEGATIVE_INFINITY),
       excursion,
       settledMs: Math.max(0, this.lastTime - this.warmAt) / 2,
       version: this.identity.version,
-      recurringGrowth: 0,
     };
   }
 

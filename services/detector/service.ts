@@ -35,6 +35,8 @@ export class ServiceHistory {
   /** Last block of lifetimes that are over. */
   readonly #retired = new Map<string, number>();
   lastTime = Number.NEGATIVE_INFINITY;
+  /** When anything of it was seen first. */
+  #since = Number.POSITIVE_INFINITY;
 
   constructor(service: string, environment: string, policy: Policy) {
     this.service = service;
@@ -72,6 +74,7 @@ export class ServiceHistory {
     // Late blocks of a lifetime that was already taken for over do not revive it.
     const retired = this.#retired.get(series.lifetime);
     if (retired !== undefined && !((series.time[firstAfter(series.time, retired)] as number) < until)) return;
+    this.#since = Math.min(this.#since, series.time[0] ?? Number.POSITIVE_INFINITY);
     const lifetime = this.#lifetimeOf(series);
     lifetime.addSeries(series, until);
     this.lastTime = Math.max(this.lastTime, lifetime.lastTime);
@@ -159,6 +162,7 @@ export class ServiceHistory {
       excursion: width.map((_, index) => Math.max(0, ...teachers.map(({ excursion }) => excursion[index] ?? 0))),
       settledMs: settled.reduce((sum, { settledMs }) => sum + settledMs, 0),
       version: settled.at(-1)?.version ?? lifetime.identity.version,
+      since: this.#since,
       recurringGrowth: teachers
         .slice(since)
         .reduce((sum, { middleGrowth, lateGrowth, recurringGrowth }) => sum + Math.max(recurringGrowth, middleGrowth + lateGrowth), 0),
