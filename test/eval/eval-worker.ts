@@ -1,5 +1,5 @@
 /** Child process of the evaluation: generates, walks and scores its share of the cases. */
-import { policyFor } from '../../services/detector/policy.ts';
+import { policyFor, type AlertLevel } from '../../services/detector/policy.ts';
 import type { Case } from './corpus-case.ts';
 import { makeCase, type CaseId, type Part } from './corpus.ts';
 import { nezhaCases } from './nezha.ts';
@@ -17,6 +17,9 @@ export interface Job {
   readonly programs: Part | undefined;
 }
 
+/** The other settings of the knob, as rules of their own. */
+export const KNOB: Readonly<Record<string, AlertLevel>> = { 'alerts: few': 'few', 'alerts: early': 'early' };
+
 /** Outcomes per rule name; the detector's name is `leakline`. */
 export type Results = Record<string, Outcome[]>;
 
@@ -26,6 +29,8 @@ async function work(job: Job): Promise<Results> {
   const score = (one: Case) => {
     results['leakline']?.push(scoreCase(one, detect(one, policy)));
     if (!job.rivals) return;
+    for (const [name, alerts] of Object.entries(KNOB))
+      (results[name] ??= []).push(scoreCase(one, detect(one, policyFor('production', alerts))));
     for (const name of Object.keys(RIVALS)) (results[name] ??= []).push(scoreCase(one, rivalOpenings(one, name)));
   };
   for (const id of job.ids) score(makeCase(id));
