@@ -2,6 +2,8 @@
 import { LeaklineError } from '../../shared/errors.ts';
 import { applyEvent, type Incident, type IncidentEvent } from '../../shared/incident.ts';
 import type { GrowthKind, Judgement } from '../../shared/judgement.ts';
+import { RUNTIMES } from '../../shared/sample.ts';
+import type { SeriesIdentity } from '../../shared/series.ts';
 import { BlockSeries } from './block-series.ts';
 import { GridWalk } from './grid-walk.ts';
 import { BacktestService, type Repeats, type ServiceAccount } from './backtest-service.ts';
@@ -122,16 +124,16 @@ export class ServiceWalk {
   }
 }
 
-function identityOf(row: HistoryRow) {
+function identityOf(row: HistoryRow): SeriesIdentity {
   return {
     service: row.service,
     environment: row.environment,
     version: row.version,
     instance: row.instance,
     lifetime: row.instance,
-    runtime: 'native',
+    runtime: RUNTIMES.find((runtime) => runtime === row.runtime) ?? 'native',
     startedAt: row.time,
-  } as const;
+  };
 }
 
 export function runBacktest(options: BacktestOptions & { readonly files: readonly string[] }): Promise<BacktestResult> {

@@ -1,6 +1,6 @@
 /** One row of a history: the columns it may have, and how a cell of text becomes a value. */
 
-type TextColumn = 'service' | 'environment' | 'version' | 'instance';
+type TextColumn = 'service' | 'environment' | 'version' | 'instance' | 'runtime';
 export type NumberColumn =
   | 'rss'
   | 'anon'
@@ -29,7 +29,7 @@ export const NUMBER_COLUMNS: readonly NumberColumn[] = [
   'requests',
   'requests_per_second',
 ];
-export const TEXT_COLUMNS: readonly TextColumn[] = ['service', 'environment', 'version', 'instance'];
+export const TEXT_COLUMNS: readonly TextColumn[] = ['service', 'environment', 'version', 'instance', 'runtime'];
 const TEXT = new Set<RowColumn>(TEXT_COLUMNS);
 /** One of these must be there: without memory nothing can be judged. */
 export const MEMORY_COLUMNS: readonly NumberColumn[] = ['anon', 'rss', 'working_set', 'heap_live', 'heap_used'];
@@ -60,6 +60,7 @@ export class HistoryRow {
   environment = '';
   version = '';
   instance = '';
+  runtime = '';
   rss = Number.NaN;
   anon = Number.NaN;
   working_set = Number.NaN;
@@ -73,7 +74,7 @@ export class HistoryRow {
   requests_per_second = Number.NaN;
 
   reset(): void {
-    this.service = this.environment = this.version = this.instance = '';
+    this.service = this.environment = this.version = this.instance = this.runtime = '';
     this.time = Number.NaN;
     for (const column of NUMBER_COLUMNS) this[column] = Number.NaN;
   }
@@ -101,6 +102,7 @@ export const SET_TEXT: Readonly<Record<TextColumn, (row: HistoryRow, value: stri
   environment: (row, value) => (row.environment = value),
   version: (row, value) => (row.version = value),
   instance: (row, value) => (row.instance = value),
+  runtime: (row, value) => (row.runtime = value.toLowerCase()),
 };
 
 export function isText(column: RowColumn): column is TextColumn {

@@ -15,7 +15,7 @@ const READ_ROWS = 1 << 9;
 const MAX_IDENTITIES = 2_000_000;
 const RADIX = 2048;
 
-type Identity = Pick<HistoryRow, 'service' | 'environment' | 'version' | 'instance'>;
+type Identity = Pick<HistoryRow, 'service' | 'environment' | 'version' | 'instance' | 'runtime'>;
 
 /** Rows of numbers, `width` each: time, identity, then every number column. */
 interface Run {
@@ -81,7 +81,7 @@ export class RowSorter {
   }
 
   #identityOf(row: HistoryRow): number {
-    const key = `${row.service}\0${row.environment}\0${row.version}\0${row.instance}`;
+    const key = `${row.service}\0${row.environment}\0${row.version}\0${row.instance}\0${row.runtime}`;
     const known = this.#identities.get(key);
     if (known !== undefined) return known;
     const id = this.#names.length;
@@ -92,7 +92,8 @@ export class RowSorter {
       );
     }
     this.#identities.set(key, id);
-    this.#names.push({ service: row.service, environment: row.environment, version: row.version, instance: row.instance });
+    const { service, environment, version, instance, runtime } = row;
+    this.#names.push({ service, environment, version, instance, runtime });
     return id;
   }
 

@@ -14,6 +14,7 @@ export interface Truth {
 export interface CaseLifetime {
   readonly instance: string;
   readonly version: string;
+  readonly runtime?: string;
   readonly time: number[];
   readonly rss: number[];
   /** Of recorded processes only; generated histories have no second opinion on what is resident. */

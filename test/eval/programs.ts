@@ -54,8 +54,7 @@ export async function recordedLifetime({ name, runtime, limitBytes }: Recording)
       rss.push(row.rss);
       anon.push(row.anon);
       heapUsed.push(row.heap_used);
-      // As the detector does where it knows the runtime: reference counting frees at once, so what is used is live.
-      heapLive.push(runtime === 'python' ? row.heap_used : row.heap_live);
+      heapLive.push(row.heap_live);
       heapCommitted.push(row.heap_committed);
       heapLimit.push(row.heap_limit);
       load.push(row.requests_per_second);
@@ -66,6 +65,7 @@ export async function recordedLifetime({ name, runtime, limitBytes }: Recording)
   return {
     instance: `${name}-0`,
     version: '',
+    runtime,
     time,
     rss,
     anon,

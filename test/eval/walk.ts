@@ -31,6 +31,7 @@ function fill(row: HistoryRow, service: string, lifetime: CaseLifetime, index: n
   row.service = service;
   row.instance = lifetime.instance;
   row.version = lifetime.version;
+  row.runtime = lifetime.runtime ?? '';
   row.time = lifetime.time[index] as number;
   row.rss = lifetime.rss[index] as number;
   row.anon = lifetime.anon?.[index] ?? Number.NaN;

@@ -90,6 +90,20 @@ describe('runBacktest', () => {
     expect(shuffled.findings).toEqual(sorted.findings);
   });
 
+  it('takes the used heap for live where a column says that the runtime counts references', async () => {
+    const history = async (runtime: string) => {
+      const file = join(folder, `${runtime}.csv`);
+      const rows = lines('shop', (minute) => (100 + minute / 8) * MB, 3).map(
+        (row, minute) => `${row},${String(minute * 120_000)},${runtime}`,
+      );
+      writeFileSync(file, `time,service,instance,rss,limit,heap_used,runtime\n${rows.join('\n')}\n`);
+      const { findings } = await runBacktest({ files: [file], stepMs, policy });
+      return findings[0]?.detectedAt ?? 'never';
+    };
+    expect(await history('jvm')).toBe('never');
+    expect(Date.parse(await history('Python'))).toBeLessThan(START + 2 * DAY * MINUTE);
+  });
+
   it('sorts rows that come a little late, as collectors send them', async () => {
     const rows = lines('leaky', leaking, 3);
     const late = rows.map((_, index) => rows[index ^ 1] as string);
