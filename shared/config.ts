@@ -91,7 +91,7 @@ const schema = z.strictObject({
       kind: key(z.enum(['memory', 'kafka']).default('memory'), 'in-process (embedded) or Kafka (fleet)'),
       brokers: key(list(), 'Kafka bootstrap brokers, HOST:PORT'),
       clientId: key(z.string().default('leakline'), 'Kafka client id'),
-      partitions: key(count(12), 'partitions of the samples topic when it has to be created'),
+      partitions: key(count(12), 'partitions of samples and of what detectors share, when the topics have to be created'),
       replicationFactor: key(count(1), 'replicas of the topics when they have to be created'),
       tls: key(flag(false), 'TLS to the brokers'),
       caFile: key(text(), 'PEM file of the CA that signed the brokers’ certificates'),

@@ -1,6 +1,8 @@
 /** Wires the detector to the store, and the notifier behind it. */
 import type { Gauge } from 'prom-client';
+import { foldEvents, type IncidentEvent } from '../../shared/incident.ts';
 import type { Series } from '../../shared/series.ts';
+import { shardOf, type Shards } from '../../shared/shard.ts';
 import { appendIncidentEvents, readIncidentEvents } from '../../shared/store/incidents.ts';
 import { readJudgedThrough, saveJudgedThrough } from '../../shared/store/progress.ts';
 import { readSeries } from '../../shared/store/series.ts';
@@ -9,6 +11,7 @@ import { saveJudgements } from '../../shared/store/trends.ts';
 import { createDetector, type Detector, type Evaluation } from '../detector/detector.ts';
 import { policyFor } from '../detector/policy.ts';
 import { startSchedule } from '../detector/schedule.ts';
+import { createShardedDetector } from '../detector/sharded.ts';
 import type { Context } from './context.ts';
 
 const DEFAULT_SCHEDULE = { production: '0 * * * * *', minutes: '*/5 * * * * *' } as const;
@@ -22,17 +25,35 @@ function withDefaultLimit(series: Series, limitBytes: number): Series {
   };
 }
 
-export function createConfiguredDetector({ config }: Pick<Context, 'config'>, store: Store): Detector {
+/** Events of incidents about services of these shards. */
+function eventsWithin(events: readonly IncidentEvent[], { count, owned }: Shards): IncidentEvent[] {
+  const ours = [...foldEvents(events).values()].filter(({ service }) => owned.includes(shardOf(service, count)));
+  const ids = new Set(ours.map(({ id }) => id));
+  return events.filter(({ incident }) => ids.has(incident));
+}
+
+/** Whoever judged everything alone before. */
+const WHOLE = ['all'];
+
+/** `shards`: the part of all services it judges; undefined = all. */
+export function createConfiguredDetector({ config }: Pick<Context, 'config'>, store: Store, shards?: Shards): Detector {
   const limitBytes = config.detector.defaultMemoryLimit;
+  const names = shards?.owned.map((shard) => `${shard}/${shards.count}`) ?? WHOLE;
   return createDetector({
     policy: policyFor(config.profile, config.detector.alerts),
     ports: {
-      readSeries: async (query) => (await readSeries(store, query)).map((series) => withDefaultLimit(series, limitBytes)),
-      readIncidentEvents: () => readIncidentEvents(store),
+      readSeries: async (query) =>
+        (await readSeries(store, shards === undefined ? query : { ...query, shards })).map((series) =>
+          withDefaultLimit(series, limitBytes),
+        ),
+      readIncidentEvents: async () => {
+        const events = await readIncidentEvents(store);
+        return shards === undefined ? events : eventsWithin(events, shards);
+      },
       appendIncidentEvents: (events) => appendIncidentEvents(store, events),
       saveJudgements: (judgements) => saveJudgements(store, judgements),
-      readJudgedThrough: () => readJudgedThrough(store, 'all'),
-      saveJudgedThrough: (at) => saveJudgedThrough(store, 'all', at),
+      readJudgedThrough: async () => (await readJudgedThrough(store, names)) ?? (await readJudgedThrough(store, WHOLE)),
+      saveJudgedThrough: (at) => saveJudgedThrough(store, names, at),
     },
   });
 }
@@ -42,10 +63,20 @@ export interface Detecting {
   latest(): Evaluation | undefined;
 }
 
+/** Nobody to share with. */
+const ALONE: Shards = { count: 1, owned: [0] };
+
 /** Evaluates on schedule; what people must be told, the notifier finds in the store. */
-export function startDetecting(context: Context, store: Store): Detecting {
+export function startDetecting(context: Context, store: Store, shards?: () => Promise<Shards>): Detecting {
   const { config, clock, log, metrics, lifecycle } = context;
-  const detector = createConfiguredDetector(context, store);
+  const detectorOf = (part?: Shards) => createConfiguredDetector(context, store, part);
+  const ownedShards = metrics.gauge('leakline_detector_shards', 'shards of services this detector judges');
+  const sharded = async () => {
+    const now = await (shards?.() ?? Promise.resolve(ALONE));
+    ownedShards.set(now.owned.length);
+    return now;
+  };
+  const detector = createShardedDetector({ shards: sharded, detectorOf: (part) => detectorOf(part.count === 1 ? undefined : part) });
   const seconds = metrics.histogram('leakline_evaluation_seconds', 'duration of one evaluation of every service');
   const evaluations = metrics.counter('leakline_evaluations_total', 'evaluations by outcome', ['outcome']);
   const lastAt = metrics.gauge('leakline_last_evaluation_timestamp_seconds', 'when the last evaluation that worked was made');

@@ -1,6 +1,7 @@
 /** One service a process: what `leakline gateway | ingester | detector | console` run. `leakline up` starts the same rooms together. */
 import type { Bus } from '../../shared/bus/bus.ts';
 import { LeaklineError } from '../../shared/errors.ts';
+import type { Shards } from '../../shared/shard.ts';
 import type { Store } from '../../shared/store/store.ts';
 import { registerConsole } from '../console/console.ts';
 import { registerGateway } from '../gateway/gateway.ts';
@@ -11,6 +12,7 @@ import { createConfiguredDetector, startDetecting } from './detecting.ts';
 import { createTopics, openBus } from './kafka-bus.ts';
 import { configuredChannels, startNotifying } from './notifying.ts';
 import { replayThrough } from './replaying.ts';
+import { joinDetectors } from './shards.ts';
 
 export async function addGateway({ config, log, metrics, clock }: Context, { server, auth }: Served, bus: Bus): Promise<void> {
   const { maxFuture, maxAge } = config.ingester;
@@ -69,6 +71,14 @@ export async function runIngester(context: Context): Promise<void> {
   await untilStopped(context);
 }
 
+/** Without Kafka a detector judges everything. */
+async function shardsOf(context: Context): Promise<(() => Promise<Shards>) | undefined> {
+  if (context.config.bus.kind !== 'kafka') return undefined;
+  const bus = openBus(context);
+  await waitFor(context, 'the bus', () => createTopics(context));
+  return joinDetectors(bus);
+}
+
 export async function runDetector(context: Context, { once }: { once: boolean }): Promise<void> {
   requireServer(context, 'detector');
   if (once) {
@@ -84,7 +94,7 @@ export async function runDetector(context: Context, { once }: { once: boolean })
   const served = createServer(context, {});
   await listen(context, served);
   const store = await openSharedStore(context);
-  startDetecting(context, store);
+  startDetecting(context, store, await shardsOf(context));
   startNotifying(context, store, channels);
   await untilStopped(context);
 }

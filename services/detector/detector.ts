@@ -95,8 +95,10 @@ class DetectorRoom implements Detector {
   async evaluate(at: number): Promise<Evaluation> {
     const to = Math.floor((at - this.#policy.latenessMs) / this.#stepMs) * this.#stepMs;
     if (this.#latest !== undefined && to <= this.#latest.at) return { ...this.#latest, events: [] };
+    // Before the events: whatever was found up to there is among them then, also while another detector still hands over.
+    const last = this.#judgedThrough === undefined ? await this.#ports.readJudgedThrough() : undefined;
     this.#fold(await this.#ports.readIncidentEvents());
-    await this.#walkTo(to, this.#judgedThrough ?? (await this.#start(to)));
+    await this.#walkTo(to, this.#judgedThrough ?? (await this.#start(to, last)));
     const events = this.#unsaid;
     if (events.length > 0) await this.#ports.appendIncidentEvents(events);
     this.#unsaid = [];
@@ -132,13 +134,14 @@ class DetectorRoom implements Detector {
   }
 
   /** Rebuilds what a detector that had run all the time would know. Returns the moment up to which it is as judged. */
-  async #start(to: number): Promise<number> {
+  async #start(to: number, last: number | undefined): Promise<number> {
     const base = this.#policy.baseBlockMs;
     const hour = COARSE_BLOCKS * base;
     const horizon = Math.floor((to - this.#policy.horizonMs) / hour) * hour;
-    const last = await this.#ports.readJudgedThrough();
     // What nobody judged while no detector ran is judged now; on the very first start only the present is.
     const through = last === undefined || last < horizon ? to - this.#stepMs : Math.min(last, to);
+    // Whoever takes over from here on begins at the same moment, so that it comes to the same findings under the same names.
+    if (through !== last) await this.#ports.saveJudgedThrough(through);
     const fineFrom = Math.floor((through - FINE_BLOCKS * base) / hour) * hour;
     this.#walks.clear();
     for await (const slice of this.#slices(horizon, fineFrom, hour)) this.#replay(slice, hour);

@@ -4,7 +4,12 @@
  * stay in order, and what was not committed is delivered again.
  */
 
-export const TOPICS = { samples: 'leakline.samples', deadLetters: 'leakline.dead-letters' } as const;
+export const TOPICS = {
+  samples: 'leakline.samples',
+  deadLetters: 'leakline.dead-letters',
+  /** Holds nothing: its partitions are what detectors share the work by. */
+  detectorShards: 'leakline.detector-shards',
+} as const;
 
 export interface OutgoingMessage {
   readonly key: string;
@@ -45,6 +50,8 @@ export interface Bus {
   /** Throws LKL_ERR_BUS_UNAVAILABLE or LKL_ERR_BUS_FULL (both may be retried). */
   publish(topic: string, messages: readonly OutgoingMessage[]): Promise<void>;
   subscribe(options: SubscribeOptions): Promise<Subscription>;
+  /** How many partitions a topic has. Throws LKL_ERR_BUS_UNAVAILABLE. */
+  partitionsOf(topic: string): Promise<number>;
   /** Throws LKL_ERR_BUS_UNAVAILABLE when it cannot be reached. */
   ping(): Promise<void>;
   close(): Promise<void>;

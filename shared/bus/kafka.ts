@@ -35,6 +35,11 @@ export function createKafkaBus({ settings, clock, log, sessionTimeoutMs = 10_000
       stops.add(() => subscription.stop());
       return Promise.resolve(subscription);
     },
+    partitionsOf: (topic) =>
+      admin.run(
+        async (client) => (await client.fetchTopicMetadata({ topics: [topic] })).topics[0]?.partitions.length ?? 0,
+        `reading the partitions of ${topic}`,
+      ),
     ping: async () => {
       await admin.run((client) => client.listTopics(), `reaching Kafka at ${settings.brokers.join(', ')}`);
     },
@@ -99,9 +104,11 @@ export async function ensureTopics(settings: KafkaSettings, log: Logger): Promis
   try {
     await admin.run(async (client) => {
       const existing = await client.listTopics();
-      const missing = [topic(TOPICS.samples, settings.partitions), topic(TOPICS.deadLetters, 1)].filter(
-        (candidate) => !existing.includes(candidate.topic),
-      );
+      const missing = [
+        topic(TOPICS.samples, settings.partitions),
+        topic(TOPICS.deadLetters, 1),
+        topic(TOPICS.detectorShards, settings.partitions),
+      ].filter((candidate) => !existing.includes(candidate.topic));
       if (missing.length > 0) await client.createTopics({ topics: missing, waitForLeaders: true });
     }, 'creating topics');
   } finally {

@@ -41,6 +41,7 @@ export function createMemoryBus({ clock, topics, maxBytes = 64 * 1024 * 1024 }: 
         );
       return Promise.resolve(queue.subscribe(options));
     },
+    partitionsOf: () => Promise.resolve(1),
     ping: () => (closed ? Promise.reject(closing()) : Promise.resolve()),
     close: () => {
       closed = true;

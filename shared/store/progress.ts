@@ -2,15 +2,18 @@
 import { toSqlTime } from './sql-time.ts';
 import type { Store } from './store.ts';
 
-/** Milliseconds UTC; undefined if no detector ever judged it. */
-export async function readJudgedThrough(store: Store, shard: string): Promise<number | undefined> {
-  const [row] = await store.query<{ at: number }>(
-    `SELECT toUnixTimestamp64Milli(max(judged_through)) AS at FROM detector_progress WHERE shard = {shard:String}`,
-    { shard },
+/** Of all of them together: the one judged least far counts. Milliseconds UTC; undefined if none was ever judged. */
+export async function readJudgedThrough(store: Store, shards: readonly string[]): Promise<number | undefined> {
+  const rows = await store.query<{ at: number }>(
+    `SELECT toUnixTimestamp64Milli(max(judged_through)) AS at FROM detector_progress WHERE shard IN {shards:Array(String)} GROUP BY shard`,
+    { shards },
   );
-  return row === undefined || row.at === 0 ? undefined : row.at;
+  return rows.length === 0 ? undefined : Math.min(...rows.map(({ at }) => at));
 }
 
-export async function saveJudgedThrough(store: Store, shard: string, at: number): Promise<void> {
-  await store.insertRows('detector_progress', [{ shard, judged_through: toSqlTime(at) }]);
+export async function saveJudgedThrough(store: Store, shards: readonly string[], at: number): Promise<void> {
+  await store.insertRows(
+    'detector_progress',
+    shards.map((shard) => ({ shard, judged_through: toSqlTime(at) })),
+  );
 }

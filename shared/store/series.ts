@@ -2,6 +2,7 @@
 import type { Runtime } from '../sample.ts';
 import { BLOCK_COLUMNS, type BlockColumn, type Series } from '../series.ts';
 import { decodeNative } from './native-read.ts';
+import type { Shards } from '../shard.ts';
 import type { SqlParams } from './parameters.ts';
 import type { Store } from './store.ts';
 
@@ -14,6 +15,8 @@ export interface SeriesQuery {
   /** Default: all. */
   readonly services?: readonly { readonly service: string; readonly environment: string }[];
   readonly instance?: string;
+  /** Only services of these shards. Default: all. */
+  readonly shards?: Shards;
   readonly signal?: AbortSignal;
 }
 
@@ -97,6 +100,7 @@ function seriesSql(source: Source, query: SeriesQuery): string {
       WHERE ${source.time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${source.time} < fromUnixTimestamp64Milli({to:Int64})
         ${query.services === undefined ? '' : "AND service IN {services:Array(String)} AND has({pairs:Array(String)}, concat(service, '\\0', environment))"}
         ${query.instance === undefined ? '' : 'AND instance = {instance:String}'}
+        ${query.shards === undefined ? '' : 'AND CRC32(service) % {shardCount:UInt32} IN {shards:Array(UInt32)}'}
       GROUP BY service, instance, lifetime, block
     )
     GROUP BY service, instance, lifetime
@@ -137,6 +141,8 @@ export async function readSeries(store: Store, query: SeriesQuery): Promise<Seri
     services: services.map(({ service }) => service),
     pairs: services.map(({ service, environment }) => `${service}\0${environment}`),
     instance: query.instance ?? '',
+    shardCount: query.shards?.count ?? 1,
+    shards: query.shards?.owned ?? [],
   };
   const [bytes, ends] = await Promise.all([
     store.queryBytes(seriesSql(source, query), 'Native', params, { signal: query.signal }),
