@@ -46,11 +46,13 @@ export class GroupOffsets {
     this.#group = group;
   }
 
-  /** Messages that were committed, over all partitions. */
-  async committed(): Promise<number> {
+  /** Messages that were committed, and that were not, over all partitions. */
+  async read(): Promise<{ committed: number; lag: number }> {
     return this.#connected(async () => {
       const [topic] = await this.#admin.fetchOffsets({ groupId: this.#group, topics: [this.#topic] });
-      return (topic?.partitions ?? []).reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0);
+      const ends = await this.#admin.fetchTopicOffsets(this.#topic);
+      const committed = (topic?.partitions ?? []).reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0);
+      return { committed, lag: ends.reduce((sum, { high }) => sum + Number(high), 0) - committed };
     });
   }
 

@@ -68,7 +68,7 @@ async function rebalanceStorm({ fleet, random }: Scene): Promise<number> {
 async function replay({ fleet }: Scene): Promise<number> {
   await Promise.all(fleet.ingesters.map(({ process }) => process.stop()));
   // A member that was killed is one until its session ends; the broker may be away.
-  const committed = await retry(() => fleet.offsets.committed(), persistently);
+  const { committed } = await retry(() => fleet.offsets.read(), persistently);
   await retry(() => fleet.offsets.rewind(), persistently);
   for (const ingester of fleet.ingesters) await ingester.start();
   return committed;
@@ -77,8 +77,9 @@ async function replay({ fleet }: Scene): Promise<number> {
 /** Batches of this run and of earlier ones, as from an agent that did not hear the answer. */
 async function duplicates({ fleet, random }: Scene): Promise<number> {
   const { bodies } = fleet.oracle;
+  const deadline = performance.now() + PATIENCE_MS;
   let count = 0;
-  for (let index = 0; index < 60 && bodies.length > 0; index++) {
+  while (count < 40 && performance.now() < deadline) {
     const answer = await fleet.oracle.deliver(random.pick(bodies));
     if (answer?.status === 200) count++;
     else await sleep(100);

@@ -193,6 +193,16 @@ export class FleetUnderTest {
     await this.comesTo(`${batches} more batches acknowledged`, () => this.oracle.acknowledgedBatches - before >= batches);
   }
 
+  /** What was delivered again has been stored again: only now can be told that nothing is there twice. */
+  async hasReadEverything(): Promise<void> {
+    await until(
+      'the ingesters to have read everything',
+      () => this.offsets.read(),
+      ({ lag }) => lag === 0,
+      PATIENCE_MS,
+    );
+  }
+
   /** Waits until it is so; says what the processes said last when it never is. */
   async comesTo(what: string, isSo: () => boolean): Promise<void> {
     const said = () => [this.agent, this.gateway, this.storeProcess].map(({ output }) => output.slice(-1_000)).join('\n');

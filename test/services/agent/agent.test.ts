@@ -102,6 +102,24 @@ describe('watching', () => {
     expect(JSON.stringify(batches)).not.toContain('hunter2');
   });
 
+  it('looks once a beat though timers fire early, and names no two looks alike though the clock stands still', async () => {
+    const name = unique('early');
+    await run(name, LEAK);
+    const { batches, transport } = collect();
+    const startedAt = performance.now();
+    const clock = {
+      now: () => 1_700_000_000_000,
+      sleep: (ms: number, signal?: AbortSignal) => sleep(Math.max(0, ms - 5), undefined, signal === undefined ? {} : { signal }),
+    };
+    const agent = start({ transport, match: new RegExp(name), clock });
+    await expect.poll(() => agent.stats().ticks, { timeout: 20_000, interval: 20 }).toBeGreaterThan(12);
+    expect(agent.stats().ticks).toBeLessThanOrEqual(Math.floor((performance.now() - startedAt) / 100) + 2);
+    await agent.stop();
+    const times = batches.flatMap(({ samples }) => samples.time);
+    expect(times.length).toBeGreaterThan(12);
+    expect(new Set(times).size).toBe(times.length);
+  });
+
   it('names an unnamed Node program after its package, and a restarted one keeps its instance', async () => {
     writeFileSync(join(directory, 'package.json'), JSON.stringify({ name: '@acme/checkout', version: '7.0.1' }));
     const name = unique('main');
