@@ -53,6 +53,8 @@ const SOUND_SHARE = 0.1;
 const OVER_HTTP_SHARE = 0.05;
 const SOUND_AGENTS = 20;
 const SPOILED_AGENTS = 50;
+/** Spoiled names are many, and whether one is too many depends on those before: limits on them are not what is tried here. */
+const MANY = 1_000_000_000;
 /** On their way at once. */
 const WINDOW = 4_000;
 /** Of the hopeless: something holds up the pipeline. */
@@ -74,7 +76,11 @@ async function startPipeline(lifecycle: Lifecycle): Promise<Pipeline> {
   lifecycle.onStop('store', () => store.close());
   await migrate(store);
   const log = createLog({ level: 'silent', secrets: [] });
-  const config = loadConfig({ env: {}, flags: { 'ingester.maxBatchDelay': '100ms' }, readFile: () => '' });
+  const config = loadConfig({
+    env: {},
+    flags: { 'ingester.maxBatchDelay': '100ms', 'ingester.maxServicesPerAgent': MANY, 'ingester.maxSeriesPerAgent': MANY },
+    readFile: () => '',
+  });
   const metrics = new Metrics();
   const bus = createMemoryBus({ clock: systemClock, topics: [TOPICS.samples] });
   const ingester = await startIngester({ bus, store, config: config.ingester, clock: systemClock, log, metrics });
@@ -83,7 +89,16 @@ async function startPipeline(lifecycle: Lifecycle): Promise<Pipeline> {
   const auth = createAuth(config.auth);
   const { maxBodySize: maxBodyBytes, maxInflatedSize: maxInflatedBytes } = config.gateway;
   const server = createHttpServer({ log, metrics, auth, maxBodyBytes, maxInflatedBytes, ready: () => ({ ok: true, reasons: [] }) });
-  await registerGateway(server.app, { bus, auth, log, metrics, clock: systemClock, maxFutureMs, maxAgeMs });
+  await registerGateway(server.app, {
+    bus,
+    auth,
+    log,
+    metrics,
+    clock: systemClock,
+    maxFutureMs,
+    maxAgeMs,
+    limits: { services: MANY, series: MANY },
+  });
   const url = await server.listen('127.0.0.1:0');
   lifecycle.onStop('gateway', () => server.close());
   const connections = new http.Agent({ keepAlive: true, maxSockets: 16 });
