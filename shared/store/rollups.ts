@@ -3,7 +3,7 @@
  * last run, never added up; whatever is sent twice, late or by a zombie, they stay a function of the raw rows.
  * Two runs at once and a kill at any point do no harm: `revision` decides, and the checkpoint moves last.
  */
-import { METRICS, METRIC_NAMES, type MetricName } from '../sample.ts';
+import { METRIC_NAMES, type MetricName } from '../sample.ts';
 import { INSERT_TIMEOUT_MS } from './engine.ts';
 import type { SqlParams } from './parameters.ts';
 import { toSqlTime } from './sql-time.ts';
@@ -12,7 +12,34 @@ import type { Store } from './store.ts';
 /** A row carries the moment its insert began and shows when the insert ends; looking back this far misses none. */
 const OVERLAP_MS = 4 * INSERT_TIMEOUT_MS;
 
-const LAST_ONLY: ReadonlySet<MetricName> = new Set(['memory_limit', 'heap_limit']);
+/** `mean` is kept as sum and count. */
+type Statistic = 'min' | 'max' | 'last' | 'mean';
+
+/** What is kept of a metric: what a view shows, the detector judges by or the console draws. Each aggregate costs time with every sample. */
+export const KEPT: Readonly<Record<MetricName, readonly Statistic[]>> = {
+  rss: ['min', 'max', 'last', 'mean'],
+  anon: ['min', 'max', 'last', 'mean'],
+  pss: ['last'],
+  uss: ['last'],
+  swap: ['min', 'max'],
+  working_set: ['min', 'max', 'last'],
+  cgroup_anon: ['min'],
+  memory_limit: ['last'],
+  heap_used: ['min', 'max', 'last'],
+  heap_live: ['last'],
+  heap_committed: ['last'],
+  heap_limit: ['last'],
+  external: ['min', 'last'],
+  gc_count: ['last'],
+  gc_full_count: ['last'],
+  gc_pause_seconds: ['last'],
+  cpu_seconds: ['last'],
+  requests: ['last'],
+  oom_kills: ['last'],
+  threads: ['max'],
+  open_fds: ['max'],
+  objects: ['min', 'last'],
+};
 
 interface Aggregate {
   readonly column: string;
@@ -20,23 +47,23 @@ interface Aggregate {
   readonly fromMinutes: string;
 }
 
-function aggregatesOf(name: MetricName): Aggregate[] {
-  const last = { column: `${name}_last`, fromRaw: `argMax(${name}, time)`, fromMinutes: `argMax(r.${name}_last, r.minute)` };
-  if (METRICS[name].kind === 'counter' || LAST_ONLY.has(name)) return [last];
-  const extremes = [
-    { column: `${name}_min`, fromRaw: `min(${name})`, fromMinutes: `min(r.${name}_min)` },
-    { column: `${name}_max`, fromRaw: `max(${name})`, fromMinutes: `max(r.${name}_max)` },
-    last,
-  ];
-  if (METRICS[name].unit !== 'By') return extremes;
-  return [
-    ...extremes,
-    { column: `${name}_sum`, fromRaw: `sum(toFloat64(${name}))`, fromMinutes: `sum(r.${name}_sum)` },
-    { column: `${name}_count`, fromRaw: `toUInt32(count(${name}))`, fromMinutes: `toUInt32(sum(r.${name}_count))` },
-  ];
+function aggregatesOf(name: MetricName, statistic: Statistic): Aggregate[] {
+  const column = `${name}_${statistic}`;
+  switch (statistic) {
+    case 'min':
+    case 'max':
+      return [{ column, fromRaw: `${statistic}(${name})`, fromMinutes: `${statistic}(r.${column})` }];
+    case 'last':
+      return [{ column, fromRaw: `argMax(${name}, time)`, fromMinutes: `argMax(r.${column}, r.minute)` }];
+    case 'mean':
+      return [
+        { column: `${name}_sum`, fromRaw: `sum(toFloat64(${name}))`, fromMinutes: `sum(r.${name}_sum)` },
+        { column: `${name}_count`, fromRaw: `toUInt32(count(${name}))`, fromMinutes: `toUInt32(sum(r.${name}_count))` },
+      ];
+  }
 }
 
-const AGGREGATES = METRIC_NAMES.flatMap(aggregatesOf);
+const AGGREGATES = METRIC_NAMES.flatMap((name) => KEPT[name].flatMap((statistic) => aggregatesOf(name, statistic)));
 
 const IDENTITY = ['environment', 'version', 'host', 'runtime'] as const;
 
@@ -55,20 +82,26 @@ const REVISION = 'toUInt64(toUnixTimestamp64Milli(source_received_at)) * 1000000
 
 const RANGE = 'time >= fromUnixTimestamp64Milli({from:Int64}) AND time < fromUnixTimestamp64Milli({to:Int64})';
 
+const MINUTE_RANGE = RANGE.replaceAll('time', 'minute');
+
+/** Names in the place of the key, so that what is compared and looked up is one number. */
+const hashed = (...key: string[]) => `cityHash64(${key.join(', ')})`;
+
+const MINUTE_KEY = hashed('service', 'instance', 'lifetime', 'toStartOfMinute(time)');
+
 /**
- * Minutes of the range whose rollup is missing or behind, found by four narrow columns and without FINAL: samples of a
- * lifetime are told apart by time. Only these are aggregated, so looking back over the overlap costs little.
+ * Minutes of the range whose rollup is missing or behind, found by few narrow columns and without FINAL. Only these are aggregated,
+ * so looking back over the overlap costs little. A sample that is there twice counts twice until it is merged: its minute looks
+ * changed and is recomputed once more than it need be. One that came in can only raise the count, so none is missed.
  */
 const CHANGED_MINUTES = `
-  SELECT service, instance, lifetime, minute FROM (
-    SELECT
-      service, instance, lifetime, toStartOfMinute(time) AS minute, max(received_at) AS source_received_at, uniqExact(time) AS samples
+  SELECT key FROM (
+    SELECT ${MINUTE_KEY} AS key, max(received_at) AS source_received_at, count() AS samples
     FROM raw_samples WHERE ${RANGE}
-    GROUP BY service, instance, lifetime, minute
+    GROUP BY key
   )
-  WHERE (service, instance, lifetime, minute, ${REVISION}) NOT IN (
-    SELECT service, instance, lifetime, minute, revision FROM minute_rollups
-    WHERE minute >= fromUnixTimestamp64Milli({from:Int64}) AND minute < fromUnixTimestamp64Milli({to:Int64})
+  WHERE (key, ${REVISION}) NOT IN (
+    SELECT ${hashed('service', 'instance', 'lifetime', 'minute')}, revision FROM minute_rollups WHERE ${MINUTE_RANGE}
   )`;
 
 const MINUTES = `
@@ -82,22 +115,22 @@ const MINUTES = `
       ${AGGREGATES.map(({ column, fromRaw }) => `${fromRaw} AS ${column}`).join(', ')},
       max(received_at) AS source_received_at
     FROM raw_samples FINAL
-    WHERE ${RANGE} AND (service, instance, lifetime, toStartOfMinute(time)) IN (${CHANGED_MINUTES})
+    WHERE ${RANGE} AND ${MINUTE_KEY} IN (${CHANGED_MINUTES})
     GROUP BY service, instance, lifetime, minute
   )`;
 
 const HOUR_RANGE = `r.minute >= fromUnixTimestamp64Milli({hour:Int64}) AND r.minute < fromUnixTimestamp64Milli({hour:Int64} + 3600000)`;
 
+const HOUR_KEY = hashed('r.service', 'r.instance', 'r.lifetime');
+
 const CHANGED_HOURS = `
-  SELECT service, instance, lifetime FROM (
-    SELECT
-      r.service AS service, r.instance AS instance, r.lifetime AS lifetime,
-      max(r.source_received_at) AS source_received_at, sum(r.samples) AS samples
+  SELECT key FROM (
+    SELECT ${HOUR_KEY} AS key, max(r.source_received_at) AS source_received_at, sum(r.samples) AS samples
     FROM minute_rollups AS r FINAL WHERE ${HOUR_RANGE}
-    GROUP BY r.service, r.instance, r.lifetime
+    GROUP BY key
   )
-  WHERE (service, instance, lifetime, ${REVISION}) NOT IN (
-    SELECT service, instance, lifetime, revision FROM hour_rollups WHERE hour = fromUnixTimestamp64Milli({hour:Int64})
+  WHERE (key, ${REVISION}) NOT IN (
+    SELECT ${hashed('service', 'instance', 'lifetime')}, revision FROM hour_rollups WHERE hour = fromUnixTimestamp64Milli({hour:Int64})
   )`;
 
 const HOURS = `
@@ -111,7 +144,7 @@ const HOURS = `
       ${AGGREGATES.map(({ column, fromMinutes }) => `${fromMinutes} AS ${column}`).join(', ')},
       max(r.source_received_at) AS source_received_at
     FROM minute_rollups AS r FINAL
-    WHERE ${HOUR_RANGE} AND (r.service, r.instance, r.lifetime) IN (${CHANGED_HOURS})
+    WHERE ${HOUR_RANGE} AND ${HOUR_KEY} IN (${CHANGED_HOURS})
     GROUP BY r.service, r.instance, r.lifetime, hour
   )`;
 
@@ -122,7 +155,7 @@ const LIFETIMES = `
     service, instance, lifetime, max(toString(r.environment)), max(toString(r.version)), max(toString(r.host)), max(toString(r.runtime)),
     max(r.pid), min(r.process_started_at), min(r.first_time), max(r.last_time), ifNull(max(r.rss_max), 0), ifNull(max(r.memory_limit_last), 0)
   FROM minute_rollups AS r FINAL
-  WHERE ${HOUR_RANGE} AND (r.service, r.instance, r.lifetime) IN (${CHANGED_HOURS})
+  WHERE ${HOUR_RANGE} AND ${HOUR_KEY} IN (${CHANGED_HOURS})
   GROUP BY service, instance, lifetime`;
 
 interface TouchedHour {

@@ -1,5 +1,6 @@
 /** What rollups must hold, computed from the rows in the plainest way. */
-import { METRIC_NAMES, METRICS, type MetricName } from '../../../shared/sample.ts';
+import { METRIC_NAMES, type MetricName } from '../../../shared/sample.ts';
+import { KEPT } from '../../../shared/store/rollups.ts';
 import type { SampleRow } from './fixture.ts';
 
 /** Rows of one lifetime keyed by time: the last one written of a time counts. */
@@ -8,20 +9,16 @@ export function distinctRows(rows: readonly SampleRow[]): SampleRow[] {
   return [...byKey.values()].sort((a, b) => a.time - b.time);
 }
 
-const LAST_ONLY = new Set<MetricName>(['memory_limit', 'heap_limit']);
-
 function aggregates(name: MetricName, rows: readonly SampleRow[]): Record<string, number | null> {
   const values = rows.map((row) => row[name]).filter((value) => value !== undefined);
-  const last = { [`${name}_last`]: values.at(-1) ?? null };
-  if (METRICS[name].kind === 'counter' || LAST_ONLY.has(name)) return last;
-  const extremes = {
-    ...last,
-    [`${name}_min`]: values.length === 0 ? null : Math.min(...values),
-    [`${name}_max`]: values.length === 0 ? null : Math.max(...values),
+  const orNull = (compute: () => number) => (values.length === 0 ? null : compute());
+  const all = {
+    last: { [`${name}_last`]: values.at(-1) ?? null },
+    min: { [`${name}_min`]: orNull(() => Math.min(...values)) },
+    max: { [`${name}_max`]: orNull(() => Math.max(...values)) },
+    mean: { [`${name}_sum`]: orNull(() => values.reduce((total, value) => total + value, 0)), [`${name}_count`]: values.length },
   };
-  if (METRICS[name].unit !== 'By') return extremes;
-  const sum = values.length === 0 ? null : values.reduce((total, value) => total + value, 0);
-  return { ...extremes, [`${name}_sum`]: sum, [`${name}_count`]: values.length };
+  return Object.assign({}, ...KEPT[name].map((statistic) => all[statistic])) as Record<string, number | null>;
 }
 
 /** One object per lifetime and unit, sorted by lifetime and time. */
