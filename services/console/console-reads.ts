@@ -64,6 +64,8 @@ const COLUMN_OF: Record<Signal, BlockColumn> = {
   heap_used: 'heapUsedMin',
 };
 
+const CURVE_COLUMNS: readonly BlockColumn[] = [...Object.values(COLUMN_OF), 'memoryLimitLast'];
+
 /** One read at a time, and its answer for KEEP_MS; a failed one is not kept. */
 function kept<Answer>(clock: Clock, read: () => Promise<Answer>): () => Promise<Answer> {
   let answer: Promise<Answer> | undefined;
@@ -125,7 +127,7 @@ export function createReads(store: Store, clock: Clock): ConsoleReads {
     ingestion: kept(clock, () => readIngesterFigures(store, clock.now() - REPORT_WINDOW_MS)),
     incidents: async () => [...foldEvents(await readIncidentEvents(store)).values()].map((incident) => incidentAt(incident, clock.now())),
     curves: async (key, signal, range) => {
-      const series = await readCurves(store, { ...key, ...range, points: CURVE_POINTS });
+      const series = await readCurves(store, { ...key, ...range, points: CURVE_POINTS, columns: CURVE_COLUMNS });
       return {
         signal,
         ...range,

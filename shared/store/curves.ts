@@ -1,5 +1,5 @@
 /** The curves of a service for a chart: one series per lifetime, with at most so many points. */
-import type { Series } from '../series.ts';
+import type { BlockColumn, Series } from '../series.ts';
 import { readSeries } from './series.ts';
 import type { Store } from './store.ts';
 
@@ -28,6 +28,8 @@ export interface CurvesQuery {
   readonly to: number;
   /** Most points per curve. */
   readonly points: number;
+  /** Others hold NaN. Default: all. */
+  readonly columns?: readonly BlockColumn[];
   readonly signal?: AbortSignal;
 }
 

@@ -17,6 +17,8 @@ export interface SeriesQuery {
   readonly instance?: string;
   /** Only services of these shards. Default: all. */
   readonly shards?: Shards;
+  /** Others are not read and hold NaN. Default: all. */
+  readonly columns?: readonly BlockColumn[];
   readonly signal?: AbortSignal;
 }
 
@@ -85,12 +87,13 @@ const BLOCK_START = (source: Source) =>
     : `intDiv(toUnixTimestamp(${source.time}) * 1000, {blockMs:Int64}) * {blockMs:Int64}`;
 
 function seriesSql(source: Source, query: SeriesQuery): string {
-  const blocks = BLOCK_COLUMNS.map((column) => `ifNull(toFloat64(${AGGREGATE[column](source)}), nan) AS ${column}`);
+  const { columns = BLOCK_COLUMNS } = query;
+  const blocks = columns.map((column) => `ifNull(toFloat64(${AGGREGATE[column](source)}), nan) AS ${column}`);
   return `
     SELECT
       CAST(service AS String) AS service, max(environment_) AS environment, max(version_) AS version, instance, lifetime,
       max(runtime_) AS runtime, toFloat64(min(started)) AS startedAt,
-      groupArray(toFloat64(block)) AS time, ${BLOCK_COLUMNS.map((column) => `groupArray(${column}) AS ${column}`).join(', ')}
+      groupArray(toFloat64(block)) AS time, ${columns.map((column) => `groupArray(${column}) AS ${column}`).join(', ')}
     FROM (
       SELECT
         service, instance, lifetime, ${BLOCK_START(source)} AS block,
@@ -117,6 +120,13 @@ function inOrder(time: Float64Array): Uint32Array | undefined {
 
 const permuted = (values: Float64Array, order: Uint32Array | undefined): Float64Array =>
   order === undefined ? values : Float64Array.from(order, (at) => values[at]!);
+
+type Columns = Record<BlockColumn, Float64Array>;
+
+function unread({ columns }: SeriesQuery, blocks: number): Columns {
+  const nothing = new Float64Array(columns === undefined ? 0 : blocks).fill(NaN);
+  return Object.fromEntries(BLOCK_COLUMNS.map((name) => [name, nothing])) as Columns;
+}
 
 async function readEnds(store: Store, query: SeriesQuery): Promise<ReadonlyMap<string, number>> {
   const rows = await store.query<{ lifetime: string; ended: number }>(
@@ -160,7 +170,7 @@ export async function readSeries(store: Store, query: SeriesQuery): Promise<Seri
   ].map(column) as [string[], string[], string[], string[], string[], string[]];
   const startedAt = table.numbers('startedAt');
   const times = table.arrays('time');
-  const arrays = BLOCK_COLUMNS.map((name) => [name, table.arrays(name)] as const);
+  const arrays = (query.columns ?? BLOCK_COLUMNS).map((name) => [name, table.arrays(name)] as const);
   return times.map((time, row) => {
     const order = inOrder(time);
     const endedAt = ends.get(lifetime[row]!);
@@ -175,10 +185,10 @@ export async function readSeries(store: Store, query: SeriesQuery): Promise<Seri
       ...(endedAt === undefined ? {} : { endedAt }),
       blockMs,
       time: permuted(time, order),
-      columns: Object.fromEntries(arrays.map(([name, values]) => [name, permuted(values[row]!, order)])) as Record<
-        BlockColumn,
-        Float64Array
-      >,
+      columns: {
+        ...unread(query, time.length),
+        ...Object.fromEntries(arrays.map(([name, values]) => [name, permuted(values[row]!, order)])),
+      },
     };
   });
 }
