@@ -46,8 +46,13 @@ export const INSERT_TIMEOUT_MS = 60_000;
 /**
  * Settings of every write. Rows of one key within one insert are left to merges and FINAL as all others are:
  * folding them on insert took 540 ms of CPU for 50,000 samples, 105 ms without.
+ * On a cluster an insert has its answer once the shard has it, and what a roll-up compares lies on the shard of its service.
  */
-export const WRITE_SETTINGS: readonly (readonly [string, string])[] = [['optimize_on_insert', '0']];
+export const WRITE_SETTINGS: readonly (readonly [string, string])[] = [
+  ['optimize_on_insert', '0'],
+  ['distributed_foreground_insert', '1'],
+  ['distributed_product_mode', 'local'],
+];
 
 /** Settings of a connection for people. `readonly` comes last: nothing can be set after it. */
 export function userSettings(limits: UserLimits): readonly (readonly [string, string])[] {
