@@ -5,10 +5,11 @@ import type { Series } from '../../shared/series.ts';
 import { shardOf, type Shards } from '../../shared/shard.ts';
 import { appendIncidentEvents, readIncidentEvents } from '../../shared/store/incidents.ts';
 import { readJudgedThrough, saveJudgedThrough } from '../../shared/store/progress.ts';
-import { readSeries } from '../../shared/store/series.ts';
+import { readSeriesInBatches } from '../../shared/store/series-batches.ts';
 import type { Store } from '../../shared/store/store.ts';
 import { saveJudgements } from '../../shared/store/trends.ts';
 import { createDetector, type Detector, type Evaluation } from '../detector/detector.ts';
+import { JUDGED_COLUMNS } from '../detector/judged-columns.ts';
 import { policyFor } from '../detector/policy.ts';
 import { startSchedule } from '../detector/schedule.ts';
 import { createShardedDetector } from '../detector/sharded.ts';
@@ -42,10 +43,10 @@ export function createConfiguredDetector({ config }: Pick<Context, 'config'>, st
   return createDetector({
     policy: policyFor(config.profile, config.detector.alerts),
     ports: {
-      readSeries: async (query) =>
-        (await readSeries(store, shards === undefined ? query : { ...query, shards })).map((series) =>
-          withDefaultLimit(series, limitBytes),
-        ),
+      async *readSeries(query) {
+        const asked = { ...query, columns: JUDGED_COLUMNS, ...(shards === undefined ? {} : { shards }) };
+        for await (const batch of readSeriesInBatches(store, asked)) yield batch.map((series) => withDefaultLimit(series, limitBytes));
+      },
       readIncidentEvents: async () => {
         const events = await readIncidentEvents(store);
         return shards === undefined ? events : eventsWithin(events, shards);

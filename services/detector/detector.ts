@@ -18,7 +18,8 @@ export interface SeriesQuery {
 
 /** What the detector needs from the store. */
 export interface DetectorPorts {
-  readonly readSeries: (query: SeriesQuery) => Promise<Series[]>;
+  /** In batches of a bounded size; all lifetimes of a service are in one. */
+  readonly readSeries: (query: SeriesQuery) => AsyncIterable<readonly Series[]>;
   readonly readIncidentEvents: () => Promise<IncidentEvent[]>;
   readonly appendIncidentEvents: (events: readonly IncidentEvent[]) => Promise<void>;
   readonly saveJudgements: (judgements: readonly Judgement[]) => Promise<void>;
@@ -65,11 +66,11 @@ export function createDetector(options: DetectorOptions): Detector {
   return { evaluate: (at) => room.evaluate(at) };
 }
 
-/** A stretch of history as it was read. */
+/** A stretch of history of some services as it was read. */
 interface Slice {
   readonly from: number;
   readonly to: number;
-  readonly seriesOf: (key: string) => readonly Series[];
+  readonly walks: ReadonlyMap<GridWalk, readonly Series[]>;
 }
 
 class DetectorRoom implements Detector {
@@ -144,16 +145,15 @@ class DetectorRoom implements Detector {
     if (through !== last) await this.#ports.saveJudgedThrough(through);
     const fineFrom = Math.floor((through - FINE_BLOCKS * base) / hour) * hour;
     this.#walks.clear();
-    for await (const slice of this.#slices(horizon, fineFrom, hour)) this.#replay(slice, hour);
-    for await (const slice of this.#slices(fineFrom, through, base)) this.#replay(slice, this.#stepMs);
+    for await (const slice of this.#slices(horizon, fineFrom, hour)) this.#replay(slice, hour, through);
+    for await (const slice of this.#slices(fineFrom, through, base)) this.#replay(slice, this.#stepMs, through);
     return (this.#judgedThrough = through);
   }
 
-  #replay({ from, to, seriesOf }: Slice, strideMs: number): void {
-    for (const walk of this.#walks.values()) {
-      const { key } = walk.history;
-      const incidents = this.#incidentsOf(key);
-      for (let at = from + strideMs; at <= to; at += strideMs) walk.replay(at, seriesOf(key), incidents);
+  #replay({ from, to, walks }: Slice, strideMs: number, through: number): void {
+    for (const [walk, series] of walks) {
+      const incidents = this.#incidentsOf(walk.history.key);
+      for (let at = from + strideMs; at <= to; at += strideMs) walk.replay(at, series, incidents, through);
     }
   }
 
@@ -166,12 +166,11 @@ class DetectorRoom implements Detector {
     const isFar = Math.round(to / this.#stepMs) % FAR_STEPS === 0;
     const lookBackMs = (isFar ? LOOK_BACK_FAR : LOOK_BACK) * this.#policy.baseBlockMs;
     for await (const slice of this.#slices(from, to, this.#policy.baseBlockMs, lookBackMs)) {
-      for (const walk of this.#walks.values()) {
-        const series = slice.seriesOf(walk.history.key);
+      for (const [walk, series] of slice.walks) {
         for (let at = slice.from + this.#stepMs; at <= slice.to; at += this.#stepMs) this.#step(walk, at, series, at === to, told);
       }
-      this.#judgedThrough = slice.to;
     }
+    this.#judgedThrough = to;
   }
 
   /** One evaluation says at most one thing of an incident, however much time it has to make up for. */
@@ -192,18 +191,26 @@ class DetectorRoom implements Detector {
     if (incident !== undefined) this.#remember(incident);
   }
 
-  /** What began in [from, to), in slices; before the first, what may have come late. Every service that sends something has a walk. */
+  /**
+   * What began in [from, to), in slices of time and within these of services; before the first, what may have come late. Every
+   * service that sends something has a walk, and every walk has its part of each slice of time, if an empty one.
+   */
   async *#slices(from: number, to: number, blockMs: number, lookBackMs = 0): AsyncGenerator<Slice> {
     for (let begin = from; begin < to; begin += SLICE_BLOCKS * blockMs) {
       const until = Math.min(begin + SLICE_BLOCKS * blockMs, to);
-      const byService = new Map<string, Series[]>();
-      for (const one of await this.#ports.readSeries({ from: begin === from ? begin - lookBackMs : begin, to: until, blockMs })) {
-        const { key } = this.#walkOf(one.service, one.environment).history;
-        const list = byService.get(key);
-        if (list === undefined) byService.set(key, [one]);
-        else list.push(one);
+      const silent = new Map<GridWalk, readonly Series[]>([...this.#walks.values()].map((walk) => [walk, []]));
+      for await (const batch of this.#ports.readSeries({ from: begin === from ? begin - lookBackMs : begin, to: until, blockMs })) {
+        const walks = new Map<GridWalk, Series[]>();
+        for (const one of batch) {
+          const walk = this.#walkOf(one.service, one.environment);
+          silent.delete(walk);
+          const list = walks.get(walk);
+          if (list === undefined) walks.set(walk, [one]);
+          else list.push(one);
+        }
+        yield { from: begin, to: until, walks };
       }
-      yield { from: begin, to: until, seriesOf: (key) => byService.get(key) ?? [] };
+      yield { from: begin, to: until, walks: silent };
     }
   }
 

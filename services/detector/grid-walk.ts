@@ -25,22 +25,25 @@ export class GridWalk {
 
   /** What is to be said at a moment of the grid, from the blocks that begin before it. `incidents` are those of the service. */
   step(at: number, series: readonly Series[], incidents: readonly Incident[]): IncidentEvent | undefined {
-    this.#learn(at, series);
+    this.#learn(at, series, at);
     const active = incidents.some(({ state }) => ACTIVE_STATES.has(state));
     if (!this.#isDue(at, active)) return undefined;
     return reconcile(this.history.judge(at).pooled, incidents, this.#lastLeak, at, this.#policy)[0];
   }
 
-  /** The same for a moment that has been judged before: nothing is said again, all is remembered. */
-  replay(at: number, series: readonly Series[], incidents: readonly Incident[]): void {
-    this.#learn(at, series);
+  /**
+   * The same for a moment that has been judged before: nothing is said again, all is remembered. Where it will be followed by others
+   * up to `through`, judging is left to these, unless an incident needs to know when it last leaked.
+   */
+  replay(at: number, series: readonly Series[], incidents: readonly Incident[], through = at): void {
+    this.#learn(at, series, incidents.some(({ state }) => ACTIVE_STATES.has(state)) ? at : through);
     const wasActive = incidents.some(({ openedAt, resolvedAt }) => openedAt < at && (resolvedAt === null || at <= resolvedAt));
     if (this.history.hasLeak() && this.#isDue(at, wasActive)) this.#lastLeak.set(this.history.key, at);
   }
 
-  #learn(at: number, series: readonly Series[]): void {
+  #learn(at: number, series: readonly Series[], through: number): void {
     this.history.addAll(series, at);
-    this.history.advance(at);
+    this.history.advance(at, through);
   }
 
   #isDue(at: number, active: boolean): boolean {

@@ -99,7 +99,7 @@ export function judgeWindow(
   const recent = middleOf(floor[to - 3] as number, floor[to - 2] as number, floor[to - 1] as number);
   const started = Math.min(recent, middleOf(floor[from] as number, floor[from + 1] as number, floor[from + 2] as number));
   if (recent - started < 0.5 * policy.minGrowthShare * started) return 'flat';
-  const held = from > 0 ? Math.max(around.heldBefore, level.held[from - 1] as number) : around.heldBefore;
+  const held = from > 0 ? Math.max(around.heldBefore, level.held(from - 1)) : around.heldBefore;
   if (recent <= held) return 'within-earlier-levels';
 
   const fromTime = time[from] as number;
@@ -190,8 +190,8 @@ function patience(
   const enough = Math.max(Math.min(Math.max(2.5 * watched, 0.2 * policy.settledMs), policy.settledMs), (mayBeGarbage ? 2 : 0.75) * watched);
   // A level that often rose as far before, and came back, may do so again.
   // Teeth of a collector may be climbed one at a time: there any rise counts, elsewhere those that came back.
-  const column = mayBeGarbage ? level.rise : level.excursion;
-  const rise = Math.max(around.usualRise, from > 0 ? (column[from - 1] as number) : 0);
+  const risen = mayBeGarbage ? level.rise(from - 1) : level.excursion(from - 1);
+  const rise = Math.max(around.usualRise, from > 0 ? risen : 0);
   const usual = mayBeGarbage ? 1 : 0.5;
   const novelty = rise > 0 ? Math.min(1, Math.max(0, (grown / rise - usual) / 1.5)) : 1;
   const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, settled / enough) * novelty;

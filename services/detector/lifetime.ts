@@ -70,7 +70,8 @@ export class Lifetime {
   #heapHigh = Number.NaN;
   #requests = Number.NaN;
   #requestsAt = Number.NaN;
-  #stale = new Set<number>();
+  /** Resolutions with a block that was not judged yet, a bit each. */
+  #stale = 0;
   readonly #teeth = new Teeth();
   #tellsHeap = false;
 
@@ -145,7 +146,7 @@ export class Lifetime {
     };
     if (Math.floor(this.samples / SAMPLING_CHECK) > Math.floor(before / SAMPLING_CHECK)) this.#skipTooFine();
     for (let index = this.#finest; index < this.resolutions.length; index += 1) {
-      if ((this.resolutions[index] as Resolution).add(reading)) this.#stale.add(index);
+      if ((this.resolutions[index] as Resolution).add(reading)) this.#stale |= 1 << index;
     }
   }
 
@@ -208,17 +209,31 @@ export class Lifetime {
     };
   }
 
-  /** Closes blocks that ended by `at` and judges every window that has a new block. Returns whether anything was new. */
-  advance(at: number): boolean {
+  /**
+   * Closes blocks that ended by `at`, judges every window that has a new one; returns whether any has. Who replays history up to a
+   * known moment says so in `through`: of what is judged long before it nothing is left by then, so it is not.
+   */
+  advance(at: number, through = at): boolean {
     for (let index = this.#finest; index < this.resolutions.length; index += 1) {
-      if ((this.resolutions[index] as Resolution).advance(at)) this.#stale.add(index);
+      if ((this.resolutions[index] as Resolution).advance(at)) this.#stale |= 1 << index;
     }
-    if (this.#stale.size === 0) return false;
-    const around = this.surroundings();
-    for (const index of this.#stale) this.#judgeResolution(index, this.#at(index, around));
-    this.#stale.clear();
-    this.#choose();
+    if (this.#stale === 0) return false;
+    for (const index of this.resolutions.keys()) if (!this.#matters(index, at, through)) this.#stale &= ~(1 << index);
+    if (this.#stale !== 0) this.#judge();
     return true;
+  }
+
+  #judge(): void {
+    const around = this.surroundings();
+    for (let index = this.#finest; index < this.resolutions.length; index += 1)
+      if ((this.#stale & (1 << index)) !== 0) this.#judgeResolution(index, this.#at(index, around));
+    this.#stale = 0;
+    this.#choose();
+  }
+
+  /** Whether a window passes is told by its last `HITS` blocks. */
+  #matters(index: number, at: number, through: number): boolean {
+    return at > through - this.#policy.shortWatchMs - (HITS + 1) * (this.resolutions[index] as Resolution).widthMs;
   }
 
   /** What earlier lifetimes teach depends on the width of the block. */
@@ -230,11 +245,7 @@ export class Lifetime {
   #usualRise(index: number): number {
     let usual = 0;
     for (let wider = index; wider < Math.min(index + 4, this.resolutions.length); wider += 1) {
-      usual = Math.max(
-        usual,
-        this.past.excursion[wider] ?? 0,
-        wider > index ? ((this.resolutions[wider] as Resolution).excursion.at(-1) ?? 0) : 0,
-      );
+      usual = Math.max(usual, this.past.excursion[wider] ?? 0, wider > index ? (this.resolutions[wider] as Resolution).excursion() : 0);
     }
     return usual;
   }
@@ -266,7 +277,7 @@ export class Lifetime {
     const finest = this.resolutions.findLastIndex(({ widthMs }) => widthMs <= 1.1 * interval);
     for (let index = this.#finest; index < finest; index += 1) {
       this.#hits.fill(0, index * WINDOWS.length, (index + 1) * WINDOWS.length);
-      this.#stale.delete(index);
+      this.#stale &= ~(1 << index);
     }
     this.#finest = Math.max(this.#finest, finest);
   }
@@ -310,12 +321,12 @@ export class Lifetime {
     const sure = trend.slope > 3 * trend.standardError && grown > 0.015 * trend.first && late > 0.4;
     const shape = sure ? shapeOf(time, floor, from, to, time[from] as number, trend.effectiveSize) : undefined;
     const climbing = shape !== undefined && (shape.kind === 'line' || shape.advantage < 6);
-    const excursion = this.resolutions.map((one) => one.excursion.at(-1) ?? 0);
+    const excursion = this.resolutions.map((one) => one.excursion());
     if (climbing) return { ...nothing, ...thirds, excursion, recurringGrowth: grown };
     return {
       ...nothing,
       ...thirds,
-      held: this.resolutions.map(({ held }) => held.at(-1) ?? Number.NEGATIVE_INFINITY),
+      held: this.resolutions.map((one) => one.held()),
       excursion,
       settledMs: Math.max(0, this.lastTime - this.warmAt) / 2,
       version: this.identity.version,

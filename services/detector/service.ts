@@ -80,12 +80,12 @@ export class ServiceHistory {
     this.lastTime = Math.max(this.lastTime, lifetime.lastTime);
   }
 
-  /** Closes blocks, learns from lifetimes that ended, judges what is new. Returns whether anything changed. */
-  advance(at: number): boolean {
+  /** Closes blocks, learns from lifetimes that ended, judges what is new. `through` as in Lifetime. Returns whether anything changed. */
+  advance(at: number, through = at): boolean {
     let changed = false;
     let learned = false;
     for (const lifetime of this.lifetimes.values()) {
-      changed = lifetime.advance(at) || changed;
+      changed = lifetime.advance(at, through) || changed;
       if (lifetime.isQuiet(at, this.#policy.quietMs) !== this.#quiet.has(lifetime)) {
         learned = true;
         if (!this.#quiet.delete(lifetime)) this.#quiet.set(lifetime, lessonOf(lifetime));

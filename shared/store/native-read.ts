@@ -49,6 +49,13 @@ class ByteReader {
     return values;
   }
 
+  uint32s(count: number): Uint32Array {
+    const values = new Uint32Array(count);
+    new Uint8Array(values.buffer).set(this.#bytes.subarray(this.position, this.position + count * 4));
+    this.position += count * 4;
+    return values;
+  }
+
   uint64s(count: number): Float64Array {
     const values = new Float64Array(count);
     for (let item = 0; item < count; item++) {
@@ -63,9 +70,10 @@ function readColumn(reader: ByteReader, type: string, rows: number): Decoded {
   if (type === 'String') return Array.from({ length: rows }, () => reader.string());
   if (type === 'Float64') return reader.float64s(rows);
   if (type === 'UInt64') return reader.uint64s(rows);
-  if (type === 'Array(Float64)') {
+  if (type === 'Array(Float64)' || type === 'Array(UInt32)') {
     const ends = reader.uint64s(rows);
-    const flat = reader.float64s(rows === 0 ? 0 : ends[rows - 1]!);
+    const count = rows === 0 ? 0 : ends[rows - 1]!;
+    const flat = type === 'Array(Float64)' ? reader.float64s(count) : new Float64Array(reader.uint32s(count));
     return Array.from(ends, (end, row) => flat.subarray(row === 0 ? 0 : ends[row - 1]!, end));
   }
   throw new LeaklineError('LKL_ERR_STORE_REFUSED', `native answer has a column of type ${type}, which is not read here`);

@@ -216,14 +216,15 @@ describe('runBacktest', () => {
     const detector = createDetector({
       policy,
       ports: {
-        readSeries: ({ from, to }) => {
+        async *readSeries({ from, to }) {
+          await Promise.resolve();
           const first = series.time.findIndex((time) => time >= from);
           const end = series.time.findIndex((time) => time >= to);
           const cut = (column: Float64Array) => column.slice(first, end < 0 ? undefined : end);
           const columns = Object.fromEntries(
             Object.entries(series.columns).map(([name, column]) => [name, cut(column)]),
           ) as typeof series.columns;
-          return Promise.resolve([{ ...series, time: cut(series.time), columns }]);
+          yield [{ ...series, time: cut(series.time), columns }];
         },
         readIncidentEvents: () => Promise.resolve(events),
         appendIncidentEvents: (more) => Promise.resolve(void events.push(...more)),
