@@ -8,7 +8,9 @@ import { insertFromFile, type EmbeddedEngine } from '../../shared/store/embedded
 import { QUERY_TIMEOUT_MS, WRITE_SETTINGS, userSettings, type UserLimits } from '../../shared/store/engine.ts';
 import { quoteString } from '../../shared/store/parameters.ts';
 import { guardUserSql } from '../../shared/store/user-sql.ts';
-import { NOT_IMPLEMENTED, ProtocolError, READONLY, SYNTAX_ERROR, TOO_LARGE } from './exceptions.ts';
+import { BlockDecompressor } from './block-compression.ts';
+import { NOT_IMPLEMENTED, ProtocolError, READONLY, SYNTAX_ERROR, TOO_LARGE, UNKNOWN_DATABASE } from './exceptions.ts';
+import { asRevision } from './native-revision.ts';
 import type { StoreRequest } from './request.ts';
 
 export interface Answer {
@@ -44,8 +46,11 @@ function readerSettings(request: StoreRequest, limits: UserLimits): [string, str
   const wanted: [string, string][] = [];
   for (const [name, value] of request.settings) {
     const cap = caps.get(name);
+    // Dashboards send a timeout of their own with every query: ours is in force where theirs is longer.
+    if (name === 'max_execution_time' && Number(value) > Number(cap)) continue;
     const allowed =
-      READER_SETTING.test(name) && (cap === undefined || !/^\d+$/.test(cap) || (Number(value) > 0 && Number(value) <= Number(cap)));
+      READER_SETTING.test(name) &&
+      (cap === undefined || !/^(max_\w+|limit)$/.test(name) || (Number(value) > 0 && Number(value) <= Number(cap)));
     if (!allowed) throw new ProtocolError(READONLY, `Cannot modify '${name}' setting in readonly mode.`);
     if (name === 'readonly') continue;
     caps.delete(name);
@@ -84,10 +89,15 @@ function limitBytes(maxBytes: number): Transform {
   });
 }
 
+interface Packing {
+  readonly encoding: string | undefined;
+  readonly inBlocks: boolean;
+}
+
 /** The body on disk: an insert of any size takes no memory here. */
-async function saveBody(source: Readable, encoding: string | undefined, file: string, maxBytes: number): Promise<number> {
+async function saveBody(source: Readable, { encoding, inBlocks }: Packing, file: string, maxBytes: number): Promise<number> {
   const target = createWriteStream(file, { mode: 0o600 });
-  await pipeline([source, ...decompressor(encoding), limitBytes(maxBytes), target]);
+  await pipeline([source, ...decompressor(encoding), ...(inBlocks ? [new BlockDecompressor()] : []), limitBytes(maxBytes), target]);
   return target.bytesWritten;
 }
 
@@ -122,28 +132,38 @@ function bindComposites(sql: string, params: Readonly<Record<string, string>>): 
   });
 }
 
+/** Whatever the statement: by GET, as ClickHouse has it, nothing is changed. */
+function refuseByGet(request: StoreRequest, sql: string): void {
+  if (request.method === 'POST' || READS.test(sql)) return;
+  throw new ProtocolError(
+    READONLY,
+    'Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly. You should use method POST for modifying queries.',
+  );
+}
+
 async function run(options: ExecuteOptions, request: StoreRequest, text: string): Promise<Answer> {
   const { engine, database, userLimits } = options;
   const params = Object.fromEntries(Object.entries(request.params).map(([name, value]) => [name, unescapeParam(value)]));
   const sql = bindComposites(text, request.params);
   if (sql.trim() === '') throw new ProtocolError(SYNTAX_ERROR, 'Empty query');
+  refuseByGet(request, sql);
+  const ask = async (asked: string, format: string, settings: readonly (readonly [string, string])[], writes: boolean): Promise<Answer> => {
+    const isRevised = request.clientRevision > 0 && format === 'Native';
+    const result = await engine.execute({ sql: asked, format, settings: readonlyLast(settings), params, writes });
+    const plain = result.bytes();
+    const body = isRevised ? asRevision(Buffer.from(plain.buffer, plain.byteOffset, plain.length), request.clientRevision) : plain;
+    return { body, format, rowsRead: result.rowsRead, bytesRead: result.bytesRead, elapsedSeconds: result.elapsed };
+  };
   if (request.role === 'reader') {
     const settings = readerSettings(request, userLimits);
     const explain = async (explained: string) =>
       (await engine.execute({ sql: explained, format: 'TSVRaw', settings, params, writes: false })).text();
     const guarded = await guardUserSql(sql, database, explain);
-    const format = guarded.format ?? request.format;
-    const result = await engine.execute({ sql: guarded.text, format, settings, params, writes: false });
-    return { body: result.bytes(), format, rowsRead: result.rowsRead, bytesRead: result.bytesRead, elapsedSeconds: result.elapsed };
+    return ask(guarded.text, guarded.format ?? request.format, settings, false);
   }
-  const reads = READS.test(sql);
-  const settings = readonlyLast([
-    ...(reads ? [['max_execution_time', String(QUERY_TIMEOUT_MS / 1000)] as const] : WRITE_SETTINGS),
-    ...request.settings,
-  ]);
-  const result = await engine.execute({ sql, format: request.format, settings, params, writes: WRITES_ROWS.test(sql) });
+  const base = READS.test(sql) ? [['max_execution_time', String(QUERY_TIMEOUT_MS / 1000)] as const] : WRITE_SETTINGS;
   const format = /\bFORMAT\s+(\w+)\s*;?\s*$/i.exec(sql)?.[1] ?? request.format;
-  return { body: result.bytes(), format, rowsRead: result.rowsRead, bytesRead: result.bytesRead, elapsedSeconds: result.elapsed };
+  return ask(sql, format, [...base, ...request.settings], WRITES_ROWS.test(sql));
 }
 
 const NOTHING: Answer = { body: new Uint8Array(0), format: 'TabSeparated', rowsRead: 0, bytesRead: 0, elapsedSeconds: 0 };
@@ -157,14 +177,20 @@ export async function execute(
 ): Promise<Answer> {
   if (request.database !== '' && request.database !== 'default' && request.database !== options.database) {
     throw new ProtocolError(
-      81,
-      `Database ${request.database} does not exist: the embedded store has ${options.database} alone. (UNKNOWN_DATABASE)`,
+      UNKNOWN_DATABASE,
+      `Database ${request.database} does not exist: the embedded store has ${options.database} alone`,
     );
   }
   const [whole, data] = [options.engine.bodyFile(), options.engine.bodyFile()];
   try {
-    const size = await saveBody(source, encoding, whole, options.maxBodyBytes);
+    const size = await saveBody(source, { encoding, inBlocks: request.bodyInBlocks }, whole, options.maxBodyBytes);
     const insertFrom = async (statement: string, file: string): Promise<Answer> => {
+      if (request.clientRevision > 0 && /\sNative\s*$/i.test(statement)) {
+        throw new ProtocolError(
+          NOT_IMPLEMENTED,
+          'Native inserts with client_protocol_version are not spoken here: leave it out, or use another format',
+        );
+      }
       if (request.role === 'reader') throw new ProtocolError(READONLY, 'Cannot execute query in readonly mode.');
       return run(options, request, insertFromFile(statement, file));
     };

@@ -1,7 +1,7 @@
 /** Reads one request of ClickHouse's HTTP interface: who asks, the statement, its parameters, settings and data. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { AUTHENTICATION_FAILED, NOT_IMPLEMENTED, ProtocolError } from './exceptions.ts';
+import { AUTHENTICATION_FAILED, NOT_IMPLEMENTED, ProtocolError, UNKNOWN_SETTING } from './exceptions.ts';
 
 export interface Account {
   readonly username: string;
@@ -27,7 +27,17 @@ export interface StoreRequest {
   readonly database: string;
   readonly format: string;
   readonly queryId: string | undefined;
-  readonly compress: boolean;
+  /** The answer in gzip (`enable_http_compression=1`). */
+  readonly gzip: boolean;
+  /** The answer in ClickHouse's compressed blocks (`compress=1`). */
+  readonly blocks: boolean;
+  /** The body is in such blocks (`decompress=1`). */
+  readonly bodyInBlocks: boolean;
+  /** `client_protocol_version`; 0 = Native as files have it. */
+  readonly clientRevision: number;
+  readonly progress: boolean;
+  /** By GET nothing may be changed, whoever asks. */
+  readonly method: string;
 }
 
 /** Words of the interface itself and settings of the HTTP layer, which the engine does not know or does always. */
@@ -47,6 +57,7 @@ const OF_THE_INTERFACE = new Set([
   'buffer_size',
   'client_protocol_version',
   'compress',
+  'decompress',
   'wait_end_of_query',
   'send_progress_in_http_headers',
   'http_headers_progress_interval_ms',
@@ -58,6 +69,8 @@ const OF_THE_INTERFACE = new Set([
   'wait_for_async_insert',
   'async_insert_busy_timeout_ms',
   'async_insert_max_data_size',
+  'network_compression_method',
+  'network_zstd_compression_level',
 ]);
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
@@ -100,14 +113,19 @@ export function readRequest(request: IncomingMessage, url: URL, accounts: Accoun
   const search = url.searchParams;
   const role = authenticate(request, search, accounts);
   if (search.has('session_id')) throw new ProtocolError(NOT_IMPLEMENTED, 'sessions (session_id) are not kept by the embedded store');
-  if (search.get('decompress') === '1' || search.get('compress') === '1') {
-    throw new ProtocolError(NOT_IMPLEMENTED, "ClickHouse's own block compression is not spoken here: use Content-Encoding: gzip");
+  if (header(request, 'content-type')?.startsWith('multipart/form-data') === true) {
+    throw new ProtocolError(
+      NOT_IMPLEMENTED,
+      'multipart bodies (external tables, parameters in a form) are not spoken here: use param_NAME',
+    );
   }
   const params: Record<string, string> = {};
   const settings: [string, string][] = [];
   for (const [name, value] of search) {
     if (name.startsWith('param_')) params[name.slice('param_'.length)] = value;
-    else if (!OF_THE_INTERFACE.has(name) && !name.startsWith('http_')) settings.push([name, value]);
+    else if (OF_THE_INTERFACE.has(name) || name.startsWith('http_')) continue;
+    else if (/^\w+$/.test(name)) settings.push([name, value]);
+    else throw new ProtocolError(UNKNOWN_SETTING, `Setting ${name} is neither a builtin setting nor started with the prefix 'SQL_'`);
   }
   return {
     role,
@@ -117,6 +135,11 @@ export function readRequest(request: IncomingMessage, url: URL, accounts: Accoun
     database: search.get('database') ?? header(request, 'x-clickhouse-database') ?? '',
     format: header(request, 'x-clickhouse-format') ?? search.get('default_format') ?? 'TabSeparated',
     queryId: search.get('query_id') ?? undefined,
-    compress: search.get('enable_http_compression') === '1' && /\bgzip\b/.test(header(request, 'accept-encoding') ?? ''),
+    gzip: search.get('enable_http_compression') === '1' && /\bgzip\b/.test(header(request, 'accept-encoding') ?? ''),
+    blocks: search.get('compress') === '1',
+    bodyInBlocks: search.get('decompress') === '1',
+    clientRevision: Number(search.get('client_protocol_version') ?? 0),
+    progress: search.get('send_progress_in_http_headers') === '1',
+    method: request.method ?? 'GET',
   };
 }

@@ -15,6 +15,7 @@ import { EmbeddedEngine } from '../../shared/store/embedded-engine.ts';
 import { DEFAULT_USER_LIMITS, type UserLimits } from '../../shared/store/engine.ts';
 import { contentTypeOf } from '../../shared/store/user-sql.ts';
 import { toException } from './exceptions.ts';
+import { compressBlocks } from './block-compression.ts';
 import { execute, type Answer, type ExecuteOptions } from './execute.ts';
 import { readRequest, type Account, type Accounts } from './request.ts';
 
@@ -76,9 +77,11 @@ async function answerQuery(
   response.setHeader('X-ClickHouse-Summary', summary(answer));
   response.setHeader('X-ClickHouse-Format', answer.format);
   response.setHeader('Content-Type', contentTypeOf(answer.format));
-  const compressed = request.compress && answer.body.length >= MIN_GZIP_BYTES;
-  if (compressed) response.setHeader('Content-Encoding', 'gzip');
-  response.end(compressed ? gzipSync(answer.body) : answer.body);
+  if (request.progress) response.setHeader('X-ClickHouse-Progress', summary(answer));
+  const body = request.blocks ? compressBlocks(Buffer.from(answer.body)) : answer.body;
+  const gzips = request.gzip && body.length >= MIN_GZIP_BYTES;
+  if (gzips) response.setHeader('Content-Encoding', 'gzip');
+  response.end(gzips ? gzipSync(body) : body);
 }
 
 function answerException(error: unknown, message: IncomingMessage, response: ServerResponse, log: Logger): void {

@@ -174,9 +174,14 @@ describe('users', () => {
     await expect(reader.insert({ table: 'items', values: [{ id: 5, name: '', tags: [] }], format: 'JSONEachRow' })).rejects.toMatchObject({
       code: '164',
     });
-    await expect(reader.query({ query: 'SELECT 1', clickhouse_settings: { max_execution_time: 3600 } })).rejects.toMatchObject({
-      code: '164',
+    await expect(reader.query({ query: 'SELECT 1', clickhouse_settings: { max_threads: 64 } })).rejects.toMatchObject({ code: '164' });
+    // Dashboards send their own timeout with every query: it is taken, and the cap stays.
+    const capped = await reader.query({
+      query: "SELECT toUInt32(getSetting('max_execution_time')) AS seconds",
+      format: 'JSONEachRow',
+      clickhouse_settings: { max_execution_time: 3600 },
     });
+    expect(await capped.json()).toEqual([{ seconds: 20 }]);
     await expect(reader.query({ query: 'SELECT 1', clickhouse_settings: { readonly: '0', max_memory_usage: '0' } })).rejects.toMatchObject({
       code: '164',
     });
