@@ -88,12 +88,12 @@ async function rollupDifferences(store: Store, unit: 'minute' | 'hour', where: s
   const differing = await store.query<{ lifetime: string; at: string; raw: string; rolled: string }>(
     `SELECT lifetime, toString(start) AS at, toString(fromRaw) AS raw, toString(fromRollup) AS rolled FROM
       (SELECT lifetime, toDateTime64(${floor}(time), 3, 'UTC') AS start,
-        (count(), min(rss), max(rss), argMax(rss, time), count(heap_used), argMax(gc_count, time), max(threads)) AS fromRaw,
+        (count(), min(rss), max(rss), argMax(rss, time), min(heap_used), max(heap_used), argMax(gc_count, time), max(threads)) AS fromRaw,
         sum(toFloat64(rss)) AS rawSum
         FROM raw_samples FINAL WHERE ${where} GROUP BY lifetime, start) AS r
     FULL OUTER JOIN
       (SELECT lifetime, toDateTime64(${unit}, 3, 'UTC') AS start,
-        (sum(toUInt64(samples)), min(rss_min), max(rss_max), any(rss_last), sum(heap_used_count), any(gc_count_last), max(threads_max)) AS fromRollup,
+        (sum(toUInt64(samples)), min(rss_min), max(rss_max), any(rss_last), min(heap_used_min), max(heap_used_max), any(gc_count_last), max(threads_max)) AS fromRollup,
         sum(rss_sum) AS rolledSum
         FROM ${unit}_rollups FINAL WHERE ${where} GROUP BY lifetime, start) AS m
     USING (lifetime, start)
