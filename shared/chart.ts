@@ -87,7 +87,7 @@ const LANE_HEIGHT = 22;
 const MARK_TONES = { deploy: '#1971c2', oom: INK.limit, found: '#2b8a3e' } as const;
 
 const escapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-// eslint-disable-next-line no-control-regex
+// eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const UNPRINTABLE = /[\u0000-\u001f\ufffe\uffff]/g;
 export const escapeXml = (text: string) => text.replace(UNPRINTABLE, ' ').replace(/[&<>"']/g, (found) => escapes[found] ?? '');
 const round = (value: number) => Math.round(value * 10) / 10;

@@ -215,9 +215,9 @@ function replaced<Value>(field: string, value: Value, problems: Tally): Value {
 }
 
 /** Nothing to clean: no control character, no half of a surrogate pair. The common case, so one native scan. */
-// eslint-disable-next-line no-control-regex
+// eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const CLEAN = /^[^\u0000-\u001f\u007f\ud800-\udfff]*$/;
-// eslint-disable-next-line no-control-regex
+// eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL = /[\u0000-\u001f\u007f]/g;
 const LONE_SURROGATE = /(?<![\ud800-\udbff])[\udc00-\udfff]|[\ud800-\udbff](?![\udc00-\udfff])/g;
 

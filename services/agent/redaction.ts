@@ -12,7 +12,7 @@ const KNOWN_SHAPE =
 export function redactValue(value: string): string {
   return (
     value
-      // eslint-disable-next-line no-control-regex
+      // eslint-disable-next-line no-control-regex -- control characters are what it looks for
       .replace(/[\u0000-\u001f\u007f]+/g, ' ')
       .trim()
       .replace(URL_CREDENTIALS, '$1[redacted]@')

@@ -70,14 +70,16 @@ const ALONE: Shards = { count: 1, owned: [0] };
 /** Evaluates on schedule; what people must be told, the notifier finds in the store. */
 export function startDetecting(context: Context, store: Store, shards?: () => Promise<Shards>): Detecting {
   const { config, clock, log, metrics, lifecycle } = context;
-  const detectorOf = (part?: Shards) => createConfiguredDetector(context, store, part);
   const ownedShards = metrics.gauge('leakline_detector_shards', 'shards of services this detector judges');
   const sharded = async () => {
     const now = await (shards?.() ?? Promise.resolve(ALONE));
     ownedShards.set(now.owned.length);
     return now;
   };
-  const detector = createShardedDetector({ shards: sharded, detectorOf: (part) => detectorOf(part.count === 1 ? undefined : part) });
+  const detector = createShardedDetector({
+    shards: sharded,
+    detectorOf: (part) => createConfiguredDetector(context, store, part.count === 1 ? undefined : part),
+  });
   const seconds = metrics.histogram('leakline_evaluation_seconds', 'duration of one evaluation of every service');
   const evaluations = metrics.counter('leakline_evaluations_total', 'evaluations by outcome', ['outcome']);
   const lastAt = metrics.gauge('leakline_last_evaluation_timestamp_seconds', 'when the last evaluation that worked was made');
