@@ -10,7 +10,10 @@ for (let number = Number(first); ; number++) {
   // Now and then it also acknowledges, as the sender does beside it.
   const oldest = number % 3 === 0 ? spool.next() : undefined;
   if (oldest !== undefined) {
+    const [taken = ''] = oldest.payload.toString().split(':');
+    // Said before and after: a kill in between leaves it open whether the spool still holds the batch.
+    writeSync(1, `acknowledging ${taken}\n`);
     spool.acknowledge(oldest);
-    writeSync(1, `ack ${oldest.payload.toString().split(':')[0]}\n`);
+    writeSync(1, `acknowledged ${taken}\n`);
   }
 }
