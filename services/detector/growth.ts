@@ -81,6 +81,9 @@ const LEAST_LATE_GROWTH = 0.55;
 /** How much more must be watched before a first day has shown its rhythm, and where the limit is only guessed. */
 const FIRST_DAY_DOUBT = 1.5;
 const NO_LIMIT_DOUBT = 1.2;
+/** Growth of this share of the largest rise that came back (that was seen at all, of what may be garbage) is no news. */
+const USUAL_RISE = 0.2;
+const USUAL_GARBAGE = 0.6;
 /** Share of its limit above which a heap that was just collected is in trouble whatever it holds. */
 const FULL_HEAP = 0.85;
 
@@ -192,7 +195,7 @@ function patience(
   // Teeth of a collector may be climbed one at a time: there any rise counts, elsewhere those that came back.
   const risen = mayBeGarbage ? level.rise(from - 1) : level.excursion(from - 1);
   const rise = Math.max(around.usualRise, from > 0 ? risen : 0);
-  const usual = mayBeGarbage ? 1 : 0.5;
+  const usual = mayBeGarbage ? USUAL_GARBAGE : USUAL_RISE;
   const novelty = rise > 0 ? Math.min(1, Math.max(0, (grown / rise - usual) / 1.5)) : 1;
   const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, settled / enough) * novelty;
   const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watched / policy.shortWatchMs);

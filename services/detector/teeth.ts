@@ -3,8 +3,9 @@
  * then, while noise is even and bursts are the other way round. Two sums, forgotten slowly; O(1) a sample.
  */
 
-/** Samples before anything is said, and over which the past fades. */
+/** Samples before a shape, or mere roughness, is told, and over which the past fades. */
 const FEWEST = 60;
+const FEWEST_ROUGH = 20;
 const MEMORY = 1 / 2000;
 /** Falls over rises, in squares; a tooth of n samples without noise has n. */
 const MIN_RATIO = 2;
@@ -31,8 +32,7 @@ export class Teeth {
   }
 
   get seen(): boolean {
-    if (this.#samples < FEWEST) return false;
-    const asTeeth = this.#falls > MIN_RATIO * this.#rises && this.#falls > MIN_SHARE ** 2;
-    return asTeeth || this.#rises + this.#falls > ROUGH ** 2;
+    if (this.#samples >= FEWEST_ROUGH && this.#rises + this.#falls > ROUGH ** 2) return true;
+    return this.#samples >= FEWEST && this.#falls > MIN_RATIO * this.#rises && this.#falls > MIN_SHARE ** 2;
   }
 }

@@ -21,9 +21,11 @@ it('takes neither noise nor a ramp nor bursts for a collector', () => {
 
 it('takes a level sampled more slowly than it is collected for one', () => {
   expect(teethOf((index) => 100 + 8 * noise(index)).seen).toBe(true);
+  expect(teethOf((index) => 100 + 8 * noise(index), 25).seen).toBe(true);
+  expect(teethOf((index) => 100 + noise(index), 25).seen).toBe(false);
 });
 
-it('says nothing before an hour of minutes, and nothing of unknown levels', () => {
+it('says nothing of a shape before an hour of minutes, and nothing of unknown levels', () => {
   expect(teethOf((index) => 100 + (index % 20), 50).seen).toBe(false);
   expect(teethOf(() => Number.NaN).seen).toBe(false);
 });
