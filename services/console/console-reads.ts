@@ -5,6 +5,7 @@ import type { Judgement } from '../../shared/judgement.ts';
 import type { BlockColumn, Series } from '../../shared/series.ts';
 import { readAgents, type AgentActivity } from '../../shared/store/agents.ts';
 import { curveStepMs, readCurves } from '../../shared/store/curves.ts';
+import { readDiskSpace, type DiskSpace } from '../../shared/store/disk-space.ts';
 import { readFleet, type FleetRow } from '../../shared/store/fleet.ts';
 import { readIngesterFigures, type ReportedFigure } from '../../shared/store/ingester-reports.ts';
 import { readIncidentEvents } from '../../shared/store/incidents.ts';
@@ -36,6 +37,8 @@ export interface ConsoleReads {
   judgements(): Promise<readonly Judgement[]>;
   /** What ingesters reported within the last hour. */
   ingestion(): Promise<readonly ReportedFigure[]>;
+  /** Where the store is; undefined where it does not say, or this user may not know. */
+  disk(): Promise<DiskSpace | undefined>;
   incidents(): Promise<readonly Incident[]>;
   curves(service: ServiceKey, signal: Signal, range: TimeRange): Promise<Curves>;
 }
@@ -125,6 +128,7 @@ export function createReads(store: Store, clock: Clock): ConsoleReads {
     agents: kept(clock, () => readAgents(store, AGENT_WINDOW_MS)),
     judgements: kept(clock, () => readLatestJudgements(store)),
     ingestion: kept(clock, () => readIngesterFigures(store, clock.now() - REPORT_WINDOW_MS)),
+    disk: kept(clock, () => readDiskSpace(store).catch(() => undefined)),
     incidents: async () => [...foldEvents(await readIncidentEvents(store)).values()].map((incident) => incidentAt(incident, clock.now())),
     curves: async (key, signal, range) => {
       const series = await readCurves(store, { ...key, ...range, points: CURVE_POINTS, columns: CURVE_COLUMNS });

@@ -1,4 +1,5 @@
-/** What reports of ingesters say together. Pure. */
+/** What reports of ingesters say together, and whether the store has room for more. Pure. */
+import { floorBytes, type DiskSpace } from '../../shared/store/disk-space.ts';
 import type { ReportedFigure, ReportEntry } from '../../shared/store/ingester-reports.ts';
 import type { Status } from './api-schema.ts';
 
@@ -84,4 +85,16 @@ export function ingestionProblems(at: number, status: IngestionStatus): string[]
     if (TOO_MANY.test(why)) problems.push(`${count} samples within the hour were refused: ${why} (docs/reliability.md)`);
   }
   return problems;
+}
+
+const toMiB = (bytes: number): string => (bytes / 1024 ** 2).toFixed(0);
+
+export function diskProblems(space: DiskSpace | undefined): string[] {
+  if (space === undefined) return [];
+  const { freeBytes, totalBytes } = space;
+  const floor = floorBytes(totalBytes);
+  if (freeBytes >= floor) return [];
+  return [
+    `the disk of the store has ${toMiB(freeBytes)} of ${toMiB(totalBytes)} MiB left; below ${toMiB(floor)} MiB samples wait: free some, or shorten the retention`,
+  ];
 }

@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import type { Clock } from '../../shared/clock.ts';
 import { errorSchema, statusSchema, type Status } from './api-schema.ts';
 import type { ConsoleReads } from './console-reads.ts';
-import { ingestionProblems, ingestionStatus } from './ingestion-status.ts';
+import { diskProblems, ingestionProblems, ingestionStatus } from './ingestion-status.ts';
 
 /** Longer than any sane sampling interval and evaluation schedule. */
 const SILENT_AGENT_MS = 5 * 60_000;
@@ -41,12 +41,13 @@ export const statusRoutes =
       },
       async () => {
         const at = clock.now();
-        const [fleet, seen, judgements, incidents, figures] = await Promise.all([
+        const [fleet, seen, judgements, incidents, figures, disk] = await Promise.all([
           reads.fleet(),
           reads.agents(),
           reads.judgements(),
           reads.incidents(),
           reads.ingestion(),
+          reads.disk(),
         ]);
         const agents = seen.map(({ agent, hosts, processes, samplesPerSecond, lagMs, lastReceivedAt }) => ({
           agent,
@@ -70,7 +71,11 @@ export const statusRoutes =
             exhaustsAt,
           }));
         const ingestion = ingestionStatus(figures);
-        const problems = [...problemsOf(at, agents, lastEvaluationAt, fleet.rows.length), ...ingestionProblems(at, ingestion)];
+        const problems = [
+          ...problemsOf(at, agents, lastEvaluationAt, fleet.rows.length),
+          ...ingestionProblems(at, ingestion),
+          ...diskProblems(disk),
+        ];
         return {
           healthy: problems.length === 0 && openIncidents.every(({ state }) => state !== 'open'),
           at,

@@ -1,6 +1,6 @@
 /** Faults in the words of ClickHouse's HTTP interface: a status, a code in a header, and one line of text. */
 import { LeaklineError } from '../../shared/errors.ts';
-import { engineCode } from '../../shared/store/store-error.ts';
+import { engineCode, NOT_ENOUGH_SPACE } from '../../shared/store/store-error.ts';
 
 /** Codes of ClickHouse this server itself answers with. */
 export const AUTHENTICATION_FAILED = 516;
@@ -25,6 +25,7 @@ const NAMES: Readonly<Record<number, string>> = {
   [UNEXPECTED_END]: 'CANNOT_READ_ALL_DATA',
   [CHECKSUM_DOESNT_MATCH]: 'CHECKSUM_DOESNT_MATCH',
   [CANNOT_DECOMPRESS]: 'CANNOT_DECOMPRESS',
+  [NOT_ENOUGH_SPACE]: 'NOT_ENOUGH_SPACE',
 };
 
 /** As ClickHouse's own server maps them; whatever is not here is 500. */
@@ -73,8 +74,11 @@ export interface ExceptionAnswer {
 export function toException(error: unknown, version: string): ExceptionAnswer {
   const message = error instanceof Error ? error.message : String(error);
   // A refusal of ours carries the engine's error behind it, or is about something people's SQL may not do.
-  const cause = error instanceof LeaklineError ? (error.cause ?? error) : error;
-  const code = error instanceof ProtocolError ? error.code : (engineCode(cause) ?? (error instanceof LeaklineError ? READONLY : 1001));
+  const cause = error instanceof LeaklineError ? error.cause : undefined;
+  const code =
+    error instanceof ProtocolError
+      ? error.code
+      : (engineCode(error) ?? engineCode(cause) ?? (error instanceof LeaklineError ? READONLY : 1001));
   const plain = message
     .replace(/^Code: \d+\. /, '')
     .replace(/^DB::Exception: /, '')

@@ -4,7 +4,7 @@ import { open, readFile, rm } from 'node:fs/promises';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
-import { insertFromFile, type EmbeddedEngine } from '../../shared/store/embedded-engine.ts';
+import { insertFromFile, type EmbeddedEngine, type EmbeddedStatement } from '../../shared/store/embedded-engine.ts';
 import { QUERY_TIMEOUT_MS, WRITE_SETTINGS, userSettings, type UserLimits } from '../../shared/store/engine.ts';
 import { quoteString } from '../../shared/store/parameters.ts';
 import { guardUserSql } from '../../shared/store/user-sql.ts';
@@ -147,9 +147,14 @@ async function run(options: ExecuteOptions, request: StoreRequest, text: string)
   const sql = bindComposites(text, request.params);
   if (sql.trim() === '') throw new ProtocolError(SYNTAX_ERROR, 'Empty query');
   refuseByGet(request, sql);
-  const ask = async (asked: string, format: string, settings: readonly (readonly [string, string])[], writes: boolean): Promise<Answer> => {
+  const ask = async (
+    asked: string,
+    format: string,
+    settings: EmbeddedStatement['settings'],
+    kind: EmbeddedStatement['kind'],
+  ): Promise<Answer> => {
     const isRevised = request.clientRevision > 0 && format === 'Native';
-    const result = await engine.execute({ sql: asked, format, settings: readonlyLast(settings), params, writes });
+    const result = await engine.execute({ sql: asked, format, settings: readonlyLast(settings), params, kind });
     const plain = result.bytes();
     const body = isRevised ? asRevision(Buffer.from(plain.buffer, plain.byteOffset, plain.length), request.clientRevision) : plain;
     return { body, format, rowsRead: result.rowsRead, bytesRead: result.bytesRead, elapsedSeconds: result.elapsed };
@@ -157,13 +162,14 @@ async function run(options: ExecuteOptions, request: StoreRequest, text: string)
   if (request.role === 'reader') {
     const settings = readerSettings(request, userLimits);
     const explain = async (explained: string) =>
-      (await engine.execute({ sql: explained, format: 'TSVRaw', settings, params, writes: false })).text();
+      (await engine.execute({ sql: explained, format: 'TSVRaw', settings, params, kind: 'read' })).text();
     const guarded = await guardUserSql(sql, database, explain);
-    return ask(guarded.text, guarded.format ?? request.format, settings, false);
+    return ask(guarded.text, guarded.format ?? request.format, settings, 'read');
   }
   const base = READS.test(sql) ? [['max_execution_time', String(QUERY_TIMEOUT_MS / 1000)] as const] : WRITE_SETTINGS;
   const format = /\bFORMAT\s+(\w+)\s*;?\s*$/i.exec(sql)?.[1] ?? request.format;
-  return ask(sql, format, [...base, ...request.settings], WRITES_ROWS.test(sql));
+  const kind = READS.test(sql) ? 'read' : WRITES_ROWS.test(sql) ? 'insert' : 'change';
+  return ask(sql, format, [...base, ...request.settings], kind);
 }
 
 const NOTHING: Answer = { body: new Uint8Array(0), format: 'TabSeparated', rowsRead: 0, bytesRead: 0, elapsedSeconds: 0 };

@@ -16,6 +16,7 @@ import {
 } from '@clickhouse/client';
 import { Session, type ChdbResult } from 'chdb';
 import { createChdbConnection } from 'chdb/connection';
+import { DiskGuard } from './disk-guard.ts';
 import {
   QUERY_TIMEOUT_MS,
   WRITE_SETTINGS,
@@ -126,6 +127,8 @@ const READ_SETTINGS: readonly (readonly [string, string])[] = [
   ['output_format_json_array_of_rows', '1'],
 ];
 
+const INSERTS = /^\s*INSERT\b/i;
+
 const assignments = (settings: readonly (readonly [string, string])[]) =>
   settings.map(([name, value]) => `SET ${name} = ${/^\d+$/.test(value) ? value : quoteString(value)}`).join('; ');
 
@@ -145,7 +148,8 @@ export interface EmbeddedStatement {
   readonly settings: readonly (readonly [string, string])[];
   /** Values of `{name:Type}` places, as text; null is NULL. */
   readonly params?: Readonly<Record<string, string | null>>;
-  readonly writes: boolean;
+  /** Which queue: inserts do not wait behind reads. */
+  readonly kind: 'read' | 'insert' | 'change';
 }
 
 export interface EmbeddedOptions {
@@ -167,6 +171,8 @@ export class EmbeddedEngine implements Engine {
   readonly #bodies: string;
   readonly #readers: readonly Lane[];
   readonly #user: Lane;
+  readonly #guarding: Lane;
+  readonly #guard: DiskGuard;
   #nextReader = 0;
   #nextBody = 0;
 
@@ -189,6 +195,14 @@ export class EmbeddedEngine implements Engine {
     this.#inserter = new Lane(options.path, this.#inserts, writing);
     this.#readers = [new Lane(options.path, this.#shared, reading), new Lane(options.path, this.#shared, reading)];
     this.#user = new Lane(options.path, this.#shared, `${use}; ${assignments(userSettings(options.userLimits))}`);
+    this.#guarding = new Lane(options.path, new Gate(1), writing);
+    this.#guard = new DiskGuard({
+      path: options.path,
+      database: options.database,
+      ask: async (sql) => (await this.#guarding.run(sql, 'TSVRaw')).body.toString('utf8'),
+      // Every permit there is. One at a time does this: two would wait for each other.
+      alone: (work) => this.#shared.run(() => this.#shared.run(() => this.#inserts.run(work))),
+    });
     this.#bodies = join(options.path, 'insert-bodies');
     rmSync(this.#bodies, { recursive: true, force: true });
     mkdirSync(this.#bodies, { mode: 0o700 });
@@ -197,27 +211,30 @@ export class EmbeddedEngine implements Engine {
   static async open(options: EmbeddedOptions): Promise<EmbeddedEngine> {
     const engine = new EmbeddedEngine(options);
     await engine.createDatabase();
+    await engine.#guard.start();
     return engine;
   }
 
   async query({ sql, format, signal }: EngineQuery): Promise<Buffer> {
     const lane = this.#readers[this.#nextReader++ % this.#readers.length]!;
-    return (await lane.run(sql, format, signal)).body;
+    return (await this.#guard.read(() => lane.run(sql, format, signal))).body;
   }
 
   userQuery({ sql, format, signal }: EngineQuery): Promise<UserAnswer> {
-    return this.#user.run(sql, format, signal);
+    return this.#guard.read(() => this.#user.run(sql, format, signal));
   }
 
   async command(sql: string): Promise<void> {
-    await this.#writer.run(sql, 'TSV');
+    if (INSERTS.test(sql)) await this.#guard.requireSpace();
+    await this.#guard.write(() => this.#writer.run(sql, 'TSV'));
   }
 
   async insert(prefix: string, body: Buffer): Promise<void> {
+    await this.#guard.requireSpace();
     const file = this.bodyFile();
     try {
       await writeFile(file, body, { mode: 0o600 });
-      await this.#inserter.run(insertFromFile(prefix, file), 'TSV');
+      await this.#guard.write(() => this.#inserter.run(insertFromFile(prefix, file), 'TSV'));
     } finally {
       await rm(file, { force: true });
     }
@@ -228,22 +245,23 @@ export class EmbeddedEngine implements Engine {
     return join(this.#bodies, String(this.#nextBody++));
   }
 
-  /**
-   * One statement on a connection of its own (it costs less than a millisecond), so that settings end with it.
-   * `writes` chooses the queue: inserts do not wait behind reads.
-   */
+  /** One statement on a connection of its own (it costs less than a millisecond), so that settings end with it. */
   async execute(statement: EmbeddedStatement): Promise<ChdbResult> {
-    const { sql, format, settings, params = {}, writes } = statement;
-    return (writes ? this.#inserts : this.#shared).run(async () => {
-      const session = new Session(this.#path);
-      try {
-        await session.queryAsync(`USE ${this.#database}; ${assignments(settings)}`);
-        const hasParams = Object.keys(params).length > 0;
-        return await (hasParams ? session.queryBindAsync(sql, params, { format }) : session.queryAsync(sql, { format }));
-      } finally {
-        session.close();
-      }
-    });
+    const { kind } = statement;
+    if (kind === 'insert') await this.#guard.requireSpace();
+    const run = () => (kind === 'insert' ? this.#inserts : this.#shared).run(() => this.#executeAlone(statement));
+    return kind === 'read' ? this.#guard.read(run) : this.#guard.write(run);
+  }
+
+  async #executeAlone({ sql, format, settings, params = {} }: EmbeddedStatement): Promise<ChdbResult> {
+    const session = new Session(this.#path);
+    try {
+      await session.queryAsync(`USE ${this.#database}; ${assignments(settings)}`);
+      const hasParams = Object.keys(params).length > 0;
+      return await (hasParams ? session.queryBindAsync(sql, params, { format }) : session.queryAsync(sql, { format }));
+    } finally {
+      session.close();
+    }
   }
 
   async createDatabase(): Promise<void> {
@@ -251,7 +269,8 @@ export class EmbeddedEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#inserter, this.#writer, ...this.#readers, this.#user].map((lane) => lane.close()));
+    await this.#guard.stop();
+    await Promise.all([this.#inserter, this.#writer, ...this.#readers, this.#user, this.#guarding].map((lane) => lane.close()));
     this.#session.close();
   }
 }

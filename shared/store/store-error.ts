@@ -1,6 +1,8 @@
 /** Faults of the engine or of the way to it, as the three errors the rest of the project knows. */
 import { LeaklineError } from '../errors.ts';
 
+export const NOT_ENOUGH_SPACE = 243;
+
 /**
  * Codes of ClickHouse after which the same call may succeed later: timeouts, overload, lost replicas, full disk, shutdown.
  * https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
@@ -18,7 +20,7 @@ const TRANSIENT_CODES = new Set([
   236, // ABORTED
   241, // MEMORY_LIMIT_EXCEEDED
   242, // TABLE_IS_READ_ONLY
-  243, // NOT_ENOUGH_SPACE
+  NOT_ENOUGH_SPACE,
   252, // TOO_MANY_PARTS
   279, // ALL_CONNECTION_TRIES_FAILED
   285, // TOO_FEW_LIVE_REPLICAS
@@ -58,9 +60,14 @@ const ROWS_CODES = new Set([
   691, // UNKNOWN_ELEMENT_OF_ENUM
 ]);
 
+/** However it was met: the engine has a code for each way to meet a full disk. */
+const FULL_DISK = /\berrno: 28\b|no space left on device/i;
+
 /** Number of ClickHouse's exception, or undefined where the fault is not the engine's. */
 export function engineCode(error: unknown): number | undefined {
   if (!(error instanceof Error)) return undefined;
+  if (error instanceof LeaklineError && typeof error.details['engineCode'] === 'number') return error.details['engineCode'];
+  if (FULL_DISK.test(error.message)) return NOT_ENOUGH_SPACE;
   const { code } = error as { code?: unknown };
   if (typeof code === 'string' && /^\d+$/.test(code)) return Number(code);
   const match = /Code: (\d+)\b/.exec(error.message);

@@ -6,6 +6,7 @@
  */
 import { spawn } from 'node:child_process';
 import { systemClock } from '../../shared/clock.ts';
+import { LeaklineError } from '../../shared/errors.ts';
 import { createRandom, type Random } from '../eval/random.ts';
 import { FAULT_NAMES, FAULTS, type Fault, type FaultName, type Scene } from './faults.ts';
 import { FleetUnderTest, PARTS, type Part } from './fleet-under-test.ts';
@@ -160,14 +161,18 @@ export async function runChaos(
   }
 }
 
-/** What was acknowledged is stored some time later, and rolled up some time after that. */
+/** What was acknowledged is stored some time later, and rolled up some time after that. A store that says "not now" is asked again. */
 export async function settledVerdict(fleet: FleetUnderTest, lifetimes: readonly string[] | 'all', settleMs: number): Promise<Verdict> {
   await fleet.hasReadEverything();
   const deadline = performance.now() + settleMs;
   for (;;) {
-    const verdict = await judge(fleet.store, fleet.oracle, lifetimes);
-    const mayImprove = verdict.lost.length + verdict.rollups.length > 0;
-    if (!mayImprove || performance.now() > deadline) return verdict;
+    try {
+      const verdict = await judge(fleet.store, fleet.oracle, lifetimes);
+      const mayImprove = verdict.lost.length + verdict.rollups.length > 0;
+      if (!mayImprove || performance.now() > deadline) return verdict;
+    } catch (error) {
+      if (!(error instanceof LeaklineError) || !error.retry || performance.now() > deadline) throw error;
+    }
     await systemClock.sleep(500);
   }
 }
@@ -175,6 +180,22 @@ export async function settledVerdict(fleet: FleetUnderTest, lifetimes: readonly 
 function showFindings(verdict: Verdict): void {
   for (const name of ['lost', 'doubled', 'wrong', 'rollups'] as const)
     for (const finding of verdict[name].slice(0, 10)) console.log(`  ${name}: ${finding}`);
+}
+
+const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** A text: what ended the run. */
+function sayResult(seed: number, faults: readonly FaultName[], result: RunResult | string): void {
+  if (typeof result === 'string') {
+    console.log(`seed ${seed}: FAILED ${faults.join(', ')}\n  ${result}`);
+    return;
+  }
+  const { verdict, acknowledgedRows, agentRows, repeatedBatches, refusedRequests, seconds } = result;
+  console.log(
+    `seed ${seed}: ${isClean(verdict) ? 'sound' : 'BROKEN'} ${acknowledgedRows} rows (${agentRows} real), ${repeatedBatches} batches again, ` +
+      `${refusedRequests} refused requests, ${seconds.toFixed(0)} s: ${faults.join(', ')}`,
+  );
+  showFindings(verdict);
 }
 
 type FaultTable = Map<FaultName, { runs: number; struck: number; failed: number }>;
@@ -190,25 +211,29 @@ async function main(): Promise<void> {
   for (const part of PARTS.filter((name) => ['agent', 'store', 'broker'].includes(name) && !fleet.disks.has(name)))
     console.log(`no disk that can be filled for ${part}: that fault is left out`);
   const table: FaultTable = new Map();
-  let failed = 0;
+  let [done, failed] = [0, 0];
   try {
-    let done = 0;
     for (let seed = firstSeed; seed < firstSeed + runs && !enough.signal.aborted; seed++, done++) {
       const faults = deck.deal(FAULTS_PER_RUN);
-      const result = await runChaos(fleet, marker, { seed, faults, settleMs: SETTLE_MS, say: (line) => console.log(line) });
-      const clean = isClean(result.verdict);
+      const result = await runChaos(fleet, marker, { seed, faults, say: (line) => console.log(line) }).catch((error: unknown) =>
+        describe(error),
+      );
+      const clean = typeof result !== 'string' && isClean(result.verdict);
       if (!clean) failed++;
       for (const name of faults) {
         const row = table.get(name) ?? { runs: 0, struck: 0, failed: 0 };
-        table.set(name, { runs: row.runs + 1, struck: row.struck + (result.struck[name] ?? 0), failed: row.failed + (clean ? 0 : 1) });
+        const struck = typeof result === 'string' ? 0 : (result.struck[name] ?? 0);
+        table.set(name, { runs: row.runs + 1, struck: row.struck + struck, failed: row.failed + (clean ? 0 : 1) });
       }
-      const { verdict, acknowledgedRows, agentRows, repeatedBatches, refusedRequests, seconds } = result;
-      console.log(
-        `seed ${seed}: ${clean ? 'sound' : 'BROKEN'} ${acknowledgedRows} rows (${agentRows} real), ${repeatedBatches} batches again, ` +
-          `${refusedRequests} refused requests, ${seconds.toFixed(0)} s: ${faults.join(', ')}`,
-      );
-      showFindings(verdict);
+      sayResult(seed, faults, result);
+      // What a fault left down would fail all that follow.
+      if (typeof result === 'string') await fleet.startAnew();
     }
+  } catch (error) {
+    failed++;
+    console.log(`the fleet cannot be started again: ${describe(error)}`);
+  }
+  try {
     process.exitCode = (await report(fleet, table, done, failed)) ? 0 : 1;
   } finally {
     await fleet.stop();
@@ -218,15 +243,20 @@ async function main(): Promise<void> {
 /** Everything once more, and what struck how often. true: all is sound. */
 async function report(fleet: FleetUnderTest, table: FaultTable, runs: number, failed: number): Promise<boolean> {
   const { oracle } = fleet;
-  const verdict = await settledVerdict(fleet, 'all', SETTLE_MS);
+  const verdict = await settledVerdict(fleet, 'all', SETTLE_MS).catch((error: unknown) => describe(error));
   console.log(`\n| fault | runs | struck | runs not sound |\n|---|--:|--:|--:|`);
   for (const name of FAULT_NAMES) {
     const row = table.get(name);
     if (row !== undefined) console.log(`| ${name} | ${row.runs} | ${row.struck} | ${row.failed} |`);
   }
+  console.log(`\n${runs} runs, ${failed} not sound.`);
+  if (typeof verdict === 'string') {
+    console.log(`All together cannot be judged: ${verdict}`);
+    return false;
+  }
   const { lost, doubled, wrong, rollups, stored } = verdict;
   console.log(
-    `\n${runs} runs, ${failed} not sound. All judged together: ${oracle.acknowledgedRows} rows acknowledged in ${oracle.acknowledgedBatches} batches, ` +
+    `All judged together: ${oracle.acknowledgedRows} rows acknowledged in ${oracle.acknowledgedBatches} batches, ` +
       `${oracle.repeated} sent again, ${oracle.failures} requests failed, ${oracle.refusedRows} rows refused for their time, ${stored} stored; ` +
       `${lost.length} lost, ${doubled.length} doubled, ${wrong.length} wrong, ${rollups.length} rollups differ, ${oracle.ambiguous.length} names issued twice`,
   );

@@ -12,7 +12,7 @@ import { freePort, LeaklineProcess } from '../harness/leakline-process.ts';
 import { until } from '../harness/until.ts';
 import type { Conduct } from './ingester-child.ts';
 import { Oracle } from './oracle.ts';
-import { SmallDisk } from './small-disk.ts';
+import { SmallDisk } from '../harness/small-disk.ts';
 
 const INGESTER = join(import.meta.dirname, 'ingester-child.ts');
 const STEPPING_CLOCK = join(import.meta.dirname, 'stepping-clock.ts');
@@ -176,6 +176,17 @@ export class FleetUnderTest {
 
   async #stopIngesters(): Promise<void> {
     await Promise.all(this.ingesters.splice(0).map(({ process }) => process.stop()));
+  }
+
+  /** Whatever a run that broke off has left dead, frozen or full. */
+  async startAnew(): Promise<void> {
+    for (const disk of this.disks.values()) disk.empty();
+    const processes = this.ingesters.map(({ process }) => process);
+    for (const process of [this.broker, this.storeProcess, this.gateway, this.agent, ...processes]) {
+      await process.kill();
+      await process.start();
+    }
+    await this.everyPartitionIsRead();
   }
 
   /** By any ingester but those. */

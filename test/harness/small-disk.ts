@@ -1,6 +1,6 @@
 /** A file system of its own that can be filled to the last byte. Needs root and Linux; where it cannot be had, open() says why. */
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 const BLOCKS = [1 << 20, 1 << 12, 1].map((bytes) => Buffer.alloc(bytes, 1));
@@ -21,11 +21,13 @@ export class SmallDisk {
     return status === 0 ? new SmallDisk(path) : (error?.message ?? stderr.trim());
   }
 
-  /** Leaves not a byte. Call again to take what was given back meanwhile. */
-  fill(): void {
-    const file = openSync(join(this.path, 'ballast'), 'a');
+  /** Leaves so many bytes, by default none. Call again to take what was given back meanwhile. */
+  fill(leaveBytes = 0): void {
+    const ballast = join(this.path, 'ballast');
+    const file = openSync(ballast, 'a');
     try {
       for (const block of BLOCKS) while (wasWritten(file, block));
+      if (leaveBytes > 0) ftruncateSync(file, statSync(ballast).size - leaveBytes);
     } finally {
       closeSync(file);
     }
