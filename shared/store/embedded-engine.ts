@@ -1,7 +1,7 @@
 /**
  * chDB inside this process. One data directory per process; every connection ("lane") runs one query at a time, lanes run
  * side by side, so a long read never holds up an insert. Each running query takes one of libuv's four threads: inserts may
- * have one, everything else together two, and one is left for files.
+ * have one, everything else together two, of which commands (roll-ups take seconds) have one at most, and one is left for files.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
@@ -145,8 +145,11 @@ export interface EmbeddedStatement {
   readonly settings: readonly (readonly [string, string])[];
   /** Values of `{name:Type}` places, as text; null is NULL. */
   readonly params?: Readonly<Record<string, string | null>>;
-  readonly writes: boolean;
+  readonly queue: Queue;
 }
+
+/** Where a statement waits its turn: rows that are brought along, what the engine changes by itself (INSERT … SELECT too), reads. */
+export type Queue = 'inserts' | 'commands' | 'reads';
 
 export interface EmbeddedOptions {
   readonly path: string;
@@ -161,6 +164,8 @@ export class EmbeddedEngine implements Engine {
   readonly #database: string;
   readonly #shared = new Gate(2);
   readonly #inserts = new Gate(1);
+  /** Passed before #shared, so that a read always has a place there. */
+  readonly #commands = new Gate(1);
   readonly #session: Session;
   readonly #writer: Lane;
   readonly #inserter: Lane;
@@ -230,20 +235,28 @@ export class EmbeddedEngine implements Engine {
 
   /**
    * One statement on a connection of its own (it costs less than a millisecond), so that settings end with it.
-   * `writes` chooses the queue: inserts do not wait behind reads.
+   * Inserts wait neither behind reads nor behind commands.
    */
-  async execute(statement: EmbeddedStatement): Promise<ChdbResult> {
-    const { sql, format, settings, params = {}, writes } = statement;
-    return (writes ? this.#inserts : this.#shared).run(async () => {
-      const session = new Session(this.#path);
-      try {
-        await session.queryAsync(`USE ${this.#database}; ${assignments(settings)}`);
-        const hasParams = Object.keys(params).length > 0;
-        return await (hasParams ? session.queryBindAsync(sql, params, { format }) : session.queryAsync(sql, { format }));
-      } finally {
-        session.close();
-      }
-    });
+  execute(statement: EmbeddedStatement): Promise<ChdbResult> {
+    switch (statement.queue) {
+      case 'inserts':
+        return this.#inserts.run(() => this.#execute(statement));
+      case 'commands':
+        return this.#commands.run(() => this.#shared.run(() => this.#execute(statement)));
+      case 'reads':
+        return this.#shared.run(() => this.#execute(statement));
+    }
+  }
+
+  async #execute({ sql, format, settings, params = {} }: EmbeddedStatement): Promise<ChdbResult> {
+    const session = new Session(this.#path);
+    try {
+      await session.queryAsync(`USE ${this.#database}; ${assignments(settings)}`);
+      const hasParams = Object.keys(params).length > 0;
+      return await (hasParams ? session.queryBindAsync(sql, params, { format }) : session.queryAsync(sql, { format }));
+    } finally {
+      session.close();
+    }
   }
 
   async createDatabase(): Promise<void> {
