@@ -1,7 +1,7 @@
 /**
  * Sends a made-up fleet's flushes at their scheduled moments, for end-to-end.bench.ts, whose child it is: 50 rows a message, every
- * agent once in ten seconds, a tenth of a second's agents at a time. Behind each such tick follows a probe, a message of one row
- * whose time is the scheduled moment, on every partition. It sends no slower when nobody keeps up.
+ * agent once in ten seconds, those of 20 ms at a time. Ten times a second follows a probe, on one partition after the other: a
+ * message of one row whose time is the scheduled moment. It sends no slower when nobody keeps up.
  */
 import { Agent, request } from 'node:http';
 import kafkajs from 'kafkajs';
@@ -16,14 +16,15 @@ import { sampleBatch } from '../harness/sample-batch.ts';
 import { PROCESSES } from './fleet-messages.ts';
 import { StreamedAgent, timesAt, wrap } from './fleet-stream.ts';
 
-export const TICK_MS = 100;
-const TICKS_PER_INTERVAL = 100;
+const TICK_MS = 20;
+const TICKS_PER_INTERVAL = 500;
+export const PROBE_MS = 100;
 /** A request to the broker has so many messages at most, one a partition. */
 const CONNECTIONS = 32;
 
 export interface Schedule {
   readonly rowsPerSecond: number;
-  readonly ticks: number;
+  readonly seconds: number;
   readonly partitions: number;
   /** Brokers, or the address of a gateway. */
   readonly to: { readonly brokers: string[] } | { readonly gateway: string };
@@ -43,8 +44,8 @@ interface Message {
   readonly gzip: Buffer;
 }
 
-/** Resolves once all are acknowledged. At most one message a partition, in their order. */
-type Send = (messages: readonly Message[]) => Promise<void>;
+/** Resolves once all are acknowledged. One message a partition, from the first on, or from the one that is named. */
+type Send = (messages: readonly Message[], firstPartition?: number) => Promise<void>;
 
 export const percentile = (sorted: readonly number[], share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? NaN;
@@ -58,14 +59,14 @@ async function openProducer(brokers: string[]): Promise<Send> {
   const compress = ({ buffer }: { readonly buffer: Buffer }) => Promise.resolve(prepared.get(buffer.readUInt32LE(buffer.length - 5))!);
   kafkajs.CompressionCodecs[kafkajs.CompressionTypes.GZIP] = () => ({ ...gzipCodec, compress });
   let next = 0;
-  return async (messages) => {
+  return async (messages, firstPartition = 0) => {
     const first = next;
-    const numbered = messages.map(({ gzip }, partition) => {
+    const numbered = messages.map(({ gzip }, index) => {
       const value = Buffer.alloc(4);
       next = (next + 1) % 2 ** 31;
       value.writeUInt32LE(next);
       prepared.set(next, gzip);
-      return { partition, value };
+      return { partition: firstPartition + index, value };
     });
     await producer.sendBatch({
       acks: -1,
@@ -95,12 +96,14 @@ function openPoster(gateway: string): Send {
   };
 }
 
-async function generate({ rowsPerSecond, ticks, partitions, to }: Schedule, untilStart: () => Promise<number>): Promise<Sent> {
+async function generate({ rowsPerSecond, seconds, partitions, to }: Schedule, untilStart: () => Promise<number>): Promise<Sent> {
   const wrapping = 'brokers' in to ? 'record' : 'body';
   const send = 'brokers' in to ? await openProducer(to.brokers) : openPoster(to.gateway);
   const perTick = Math.max(1, Math.round((rowsPerSecond * TICK_MS) / 1000 / PROCESSES));
   const agents = Array.from({ length: perTick * TICKS_PER_INTERVAL }, (_, index) => new StreamedAgent(index, wrapping));
+  const ticks = (seconds * 1000) / TICK_MS;
   const startAt = await untilStart();
+  let probed = 0;
   const acknowledgedMs: number[] = [];
   const sending = new Set<Promise<void>>();
   let failure: unknown;
@@ -113,13 +116,15 @@ async function generate({ rowsPerSecond, ticks, partitions, to }: Schedule, unti
     const from = (tick % TICKS_PER_INTERVAL) * perTick;
     const seq = Math.floor(tick / TICKS_PER_INTERVAL);
     const messages = agents.slice(from, from + perTick).map((agent) => ({ key: agent.name, gzip: agent.flush(seq, at, times) }));
-    const probes = Array.from({ length: partitions }, (_, partition) => {
-      const key = `probe-${partition}`;
-      return { key, gzip: wrap(key, encodeBatch(sampleBatch({ agent: key, seq: tick, time: at, processes: 1 })), wrapping) };
-    });
     const requests = [];
     for (let first = 0; first < messages.length; first += partitions) requests.push(send(messages.slice(first, first + partitions)));
-    const sent = Promise.all([...requests, send(probes)])
+    if ((tick * TICK_MS) % PROBE_MS === 0) {
+      const partition = probed % partitions;
+      const key = `probe-${partition}`;
+      const probe = encodeBatch(sampleBatch({ agent: key, seq: probed++, time: at, processes: 1 }));
+      requests.push(send([{ key, gzip: wrap(key, probe, wrapping) }], partition));
+    }
+    const sent = Promise.all(requests)
       .then(() => void acknowledgedMs.push(systemClock.now() - at))
       .catch((error: unknown) => void (failure ??= error))
       .finally(() => sending.delete(sent));
@@ -129,7 +134,7 @@ async function generate({ rowsPerSecond, ticks, partitions, to }: Schedule, unti
   if (failure !== undefined) throw failure as Error;
   acknowledgedMs.sort((a, b) => a - b);
   const [p50, p99, max] = [0.5, 0.99, 1].map((share) => percentile(acknowledgedMs, share)) as [number, number, number];
-  return { rows: ticks * (perTick * PROCESSES + partitions), lateMs, acknowledgedMs: { p50, p99, max } };
+  return { rows: ticks * perTick * PROCESSES + probed, lateMs, acknowledgedMs: { p50, p99, max } };
 }
 
 /** Only as somebody's child: says `ready` when everything is encoded, waits for the moment to start, says what it sent and stays. */

@@ -19,7 +19,7 @@ import { openStore, type Store } from '../../shared/store/store.ts';
 import { startKafka } from '../harness/kafka-broker.ts';
 import { GroupOffsets, kafkaSettings } from '../harness/kafka-topic.ts';
 import { freePort, LeaklineProcess } from '../harness/leakline-process.ts';
-import { percentile, TICK_MS, type Schedule, type Sent } from './end-to-end-generator.ts';
+import { percentile, PROBE_MS, type Schedule, type Sent } from './end-to-end-generator.ts';
 import { cpuSeconds, findProcess, memoryTrend, residentBytes } from './process-watch.ts';
 
 const WARM_UP_MS = 20_000;
@@ -71,21 +71,24 @@ async function startPipeline(lifecycle: Lifecycle, way: string): Promise<Pipelin
   return { brokers, gatewayUrl: gateway?.url, ingesterUrl: ingester.url, store, pids };
 }
 
-/** Every tick's way on every partition: a probe's row has the scheduled moment for its time. */
+/** The way of every probe, whose row has the scheduled moment for its time; each goes to the next partition. */
 class ProbeWatch {
   readonly warmUpMs: number[] = [];
   readonly latencyMs: number[] = [];
   readonly #store: Store;
   readonly #startAt: number;
   readonly #lastAt: number;
-  /** Per probe: the latest that was seen. */
+  readonly #everyMs: number;
+  /** Per partition's probe: the latest that was seen. */
   readonly #seen = new Map<string, number>();
 
-  constructor(store: Store, startAt: number, { ticks, partitions }: Schedule) {
+  constructor(store: Store, startAt: number, { seconds, partitions }: Schedule) {
     this.#store = store;
     this.#startAt = startAt;
-    this.#lastAt = startAt + (ticks - 1) * TICK_MS;
-    for (let partition = 0; partition < partitions; partition++) this.#seen.set(`probe-${partition}-0`, startAt - TICK_MS);
+    this.#lastAt = startAt + seconds * 1000 - PROBE_MS;
+    this.#everyMs = partitions * PROBE_MS;
+    for (let partition = 0; partition < partitions; partition++)
+      this.#seen.set(`probe-${partition}-0`, startAt + partition * PROBE_MS - this.#everyMs);
   }
 
   get #earliest(): number {
@@ -93,7 +96,7 @@ class ProbeWatch {
   }
 
   async run(): Promise<void> {
-    while (this.#earliest < this.#lastAt) {
+    while (this.#earliest <= this.#lastAt - this.#everyMs) {
       const startedAt = systemClock.now();
       // Of the parts of the table only those are touched that hold a later time.
       const rows = await this.#store.query<{ instance: string; latest: number }>(
@@ -110,7 +113,7 @@ class ProbeWatch {
 
   #see(instance: string, latest: number, now: number): void {
     const before = this.#seen.get(instance) ?? latest;
-    for (let at = before + TICK_MS; at <= latest; at += TICK_MS) {
+    for (let at = before + this.#everyMs; at <= latest; at += this.#everyMs) {
       (at < this.#startAt + WARM_UP_MS ? this.warmUpMs : this.latencyMs).push(now - at);
     }
     this.#seen.set(instance, Math.max(before, latest));
@@ -165,7 +168,7 @@ async function measure(lifecycle: Lifecycle, rowsPerSecond: number, seconds: num
   const { brokers, gatewayUrl, ingesterUrl, store, pids } = await startPipeline(lifecycle, way);
   const { partitions } = kafkaSettings(brokers);
   const to = gatewayUrl === undefined ? { brokers } : { gateway: gatewayUrl };
-  const schedule = { rowsPerSecond, ticks: (seconds * 1000) / TICK_MS, partitions, to };
+  const schedule = { rowsPerSecond, seconds, partitions, to };
   const generator = await startGenerator(lifecycle, schedule);
   const watched: Readonly<Record<string, number>> = { generator: generator.pid!, ...pids, bench: process.pid };
   const readCpu = () => Object.entries(watched).map(([name, pid]) => [name, cpuSeconds(pid)] as const);
