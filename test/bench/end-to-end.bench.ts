@@ -2,12 +2,13 @@
  * From the moment a batch is handed to the bus (or POSTed to the gateway) to the moment a query sees its rows, with every service
  * a process of its own as in a fleet: `npx tsx test/bench/end-to-end.bench.ts [ROWS_PER_SECOND] [SECONDS] [bus | gateway]`.
  * Latency counts from the moment a batch should have been sent, so what waits because something is slow counts in full. The first
- * 20 seconds, in which every agent is new and code is compiled, are told apart. Prints one line of JSON.
+ * 20 seconds, in which every agent is new and code is compiled, are told apart. Prints one line of JSON, which also says how many
+ * cores others took: what they take is not there for latency.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { INGESTER_GROUP } from '../../services/ingester/ingester.ts';
 import { TOPICS } from '../../shared/bus/bus.ts';
@@ -20,7 +21,7 @@ import { startKafka } from '../harness/kafka-broker.ts';
 import { GroupOffsets, kafkaSettings } from '../harness/kafka-topic.ts';
 import { freePort, LeaklineProcess } from '../harness/leakline-process.ts';
 import { percentile, PROBE_MS, type Schedule, type Sent } from './end-to-end-generator.ts';
-import { cpuSeconds, findProcess, memoryTrend, residentBytes } from './process-watch.ts';
+import { cpuSeconds, findProcess, machineCpuSeconds, memoryTrend, residentBytes } from './process-watch.ts';
 
 const WARM_UP_MS = 20_000;
 const POLL_MS = 100;
@@ -180,6 +181,7 @@ async function measure(lifecycle: Lifecycle, rowsPerSecond: number, seconds: num
   }, 1_000);
   lifecycle.onStop('memory', () => clearInterval(sampling));
   const before = new Map(readCpu());
+  const machineBefore = machineCpuSeconds();
   generator.send(startAt);
   const ending = untilSent(generator).then(async (sent) => {
     const { lag } = await new GroupOffsets(brokers, TOPICS.samples, INGESTER_GROUP).read();
@@ -189,6 +191,8 @@ async function measure(lifecycle: Lifecycle, rowsPerSecond: number, seconds: num
   const [{ sent, lagMessages, rollupsBehindS }] = await Promise.all([ending, probes.run()]);
   const tookS = (systemClock.now() - startAt) / 1000;
   const cpuS = Object.fromEntries(readCpu().map(([name, now]) => [name, Number((now - before.get(name)!).toFixed(2))]));
+  const ours = Object.values(cpuS).reduce((sum, used) => sum + used, 0);
+  const others = (machineCpuSeconds() - machineBefore - ours) / tookS;
   const [{ rows }] = (await store.query<{ rows: number }>('SELECT count() AS rows FROM raw_samples')) as [{ rows: number }];
   const per100kRows = Object.fromEntries(Object.entries(cpuS).map(([name, used]) => [name, Number(((used / sent.rows) * 1e5).toFixed(3))]));
   return {
@@ -205,6 +209,7 @@ async function measure(lifecycle: Lifecycle, rowsPerSecond: number, seconds: num
     atTheEnd: { lagMessages, rollupsBehindS },
     cpuS,
     cpuSecondsPer100kRows: per100kRows,
+    machine: { cores: availableParallelism(), takenByOthers: Number(others.toFixed(2)) },
     memory: Object.fromEntries(Object.entries(memory).map(([name, readings]) => [name, memoryTrend(readings)])),
     ingester: await histograms(ingesterUrl),
   };
