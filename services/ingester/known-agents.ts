@@ -2,7 +2,7 @@
  * The processes each agent named last, encoded, with the bytes they came as. Bounded: what was not seen for long makes room;
  * while there is none, the processes of new agents are decoded flush by flush.
  */
-import { tabulate, type ProcessTable } from '../../shared/store/process-table.ts';
+import { ownCopy, tabulate, type ProcessTable } from '../../shared/store/process-table.ts';
 import type { Batch } from '../../shared/sample.ts';
 
 interface Known {
@@ -16,8 +16,11 @@ interface Entry {
   seenAt: number;
 }
 
-/** About 15,000 agents of 50 processes. */
-const BUDGET_BYTES = 256 * 1024 * 1024;
+/**
+ * 22,000 agents of 50 processes with long names: more than a million processes, which one ingester is to carry. An agent beyond it
+ * costs 6.7 µs a sample instead of 1.9. What the allocator takes beside is about half as much again.
+ */
+const BUDGET_BYTES = 512 * 1024 * 1024;
 /** An agent silent for longer may be forgotten for another. */
 const SILENT_MS = 60_000;
 
@@ -47,7 +50,7 @@ export class KnownAgents {
     }
     if (this.#bytes + table.bytes + text.length > BUDGET_BYTES) return table;
     // A copy: the message is a slice of everything that was fetched with it.
-    this.#entries.set(agent, { known: { text: Buffer.from(text), count: table.count, table }, seenAt: at });
+    this.#entries.set(agent, { known: { text: ownCopy(text), count: table.count, table }, seenAt: at });
     this.#bytes += table.bytes + text.length;
     return table;
   }

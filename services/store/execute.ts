@@ -4,7 +4,7 @@ import { open, readFile, rm } from 'node:fs/promises';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
-import { insertFromFile, type EmbeddedEngine, type EmbeddedStatement } from '../../shared/store/embedded-engine.ts';
+import { insertFromFile, type EmbeddedEngine, type Queue } from '../../shared/store/embedded-engine.ts';
 import { QUERY_TIMEOUT_MS, WRITE_SETTINGS, userSettings, type UserLimits } from '../../shared/store/engine.ts';
 import { quoteString } from '../../shared/store/parameters.ts';
 import { guardUserSql } from '../../shared/store/user-sql.ts';
@@ -35,7 +35,6 @@ const MAX_STATEMENT_BYTES = 1024 * 1024;
 const INSERT_WITH_DATA = /^\s*INSERT\s+INTO\s[^;]*?\sFORMAT\s+\w+\s*$/i;
 const INSERT_AND_DATA = /^(\s*INSERT\s+INTO\s[^;]*?\sFORMAT\s+(?!VALUES\b)\w+)[ \t]*(?:\r?\n|\s*$)/i;
 const READS = /^[\s(]*(SELECT|WITH|SHOW|DESCRIBE|DESC|EXISTS|EXPLAIN)\b/i;
-const WRITES_ROWS = /^\s*INSERT\b/i;
 
 /** What people may set for one query: how the answer looks, and caps below their own. */
 const READER_SETTING =
@@ -141,20 +140,15 @@ function refuseByGet(request: StoreRequest, sql: string): void {
   );
 }
 
-async function run(options: ExecuteOptions, request: StoreRequest, text: string): Promise<Answer> {
+async function run(options: ExecuteOptions, request: StoreRequest, text: string, queue: Queue): Promise<Answer> {
   const { engine, database, userLimits } = options;
   const params = Object.fromEntries(Object.entries(request.params).map(([name, value]) => [name, unescapeParam(value)]));
   const sql = bindComposites(text, request.params);
   if (sql.trim() === '') throw new ProtocolError(SYNTAX_ERROR, 'Empty query');
   refuseByGet(request, sql);
-  const ask = async (
-    asked: string,
-    format: string,
-    settings: EmbeddedStatement['settings'],
-    kind: EmbeddedStatement['kind'],
-  ): Promise<Answer> => {
+  const ask = async (asked: string, format: string, settings: readonly (readonly [string, string])[]): Promise<Answer> => {
     const isRevised = request.clientRevision > 0 && format === 'Native';
-    const result = await engine.execute({ sql: asked, format, settings: readonlyLast(settings), params, kind });
+    const result = await engine.execute({ sql: asked, format, settings: readonlyLast(settings), params, queue });
     const plain = result.bytes();
     const body = isRevised ? asRevision(Buffer.from(plain.buffer, plain.byteOffset, plain.length), request.clientRevision) : plain;
     return { body, format, rowsRead: result.rowsRead, bytesRead: result.bytesRead, elapsedSeconds: result.elapsed };
@@ -162,14 +156,13 @@ async function run(options: ExecuteOptions, request: StoreRequest, text: string)
   if (request.role === 'reader') {
     const settings = readerSettings(request, userLimits);
     const explain = async (explained: string) =>
-      (await engine.execute({ sql: explained, format: 'TSVRaw', settings, params, kind: 'read' })).text();
+      (await engine.execute({ sql: explained, format: 'TSVRaw', settings, params, queue })).text();
     const guarded = await guardUserSql(sql, database, explain);
-    return ask(guarded.text, guarded.format ?? request.format, settings, 'read');
+    return ask(guarded.text, guarded.format ?? request.format, settings);
   }
   const base = READS.test(sql) ? [['max_execution_time', String(QUERY_TIMEOUT_MS / 1000)] as const] : WRITE_SETTINGS;
   const format = /\bFORMAT\s+(\w+)\s*;?\s*$/i.exec(sql)?.[1] ?? request.format;
-  const kind = READS.test(sql) ? 'read' : WRITES_ROWS.test(sql) ? 'insert' : 'change';
-  return ask(sql, format, [...base, ...request.settings], kind);
+  return ask(sql, format, [...base, ...request.settings]);
 }
 
 const NOTHING: Answer = { body: new Uint8Array(0), format: 'TabSeparated', rowsRead: 0, bytesRead: 0, elapsedSeconds: 0 };
@@ -198,14 +191,14 @@ export async function execute(
         );
       }
       if (request.role === 'reader') throw new ProtocolError(READONLY, 'Cannot execute query in readonly mode.');
-      return run(options, request, insertFromFile(statement, file));
+      return run(options, request, insertFromFile(statement, file), 'inserts');
     };
     if (INSERT_WITH_DATA.test(request.query)) return size === 0 ? NOTHING : await insertFrom(request.query, whole);
     const statement = request.query === '' && size > 0 ? await splitInsert(whole, data) : undefined;
     if (statement !== undefined) return await insertFrom(statement, data);
     if (size > MAX_STATEMENT_BYTES) throw new ProtocolError(TOO_LARGE, `a statement may have ${MAX_STATEMENT_BYTES} bytes`);
     const text = [request.query, await readFile(whole, 'utf8')].filter((part) => part !== '').join('\n');
-    return await run(options, request, text);
+    return await run(options, request, text, request.role === 'reader' || READS.test(text) ? 'reads' : 'commands');
   } finally {
     await Promise.all([rm(whole, { force: true }), rm(data, { force: true })]);
   }

@@ -23,9 +23,10 @@ const inflateAside = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunz
 
 function inflate(compressed: Buffer): Buffer | Promise<Buffer> {
   if (compressed.length > AT_ONCE_BYTES || compressed.length < 18) return inflateAside(compressed, { maxOutputLength: INFLATED_BYTES });
-  // What the last four bytes claim is only taken as how much room to make first: one piece instead of several joined.
+  // What the last four bytes claim is only taken as how much room to make first: one piece instead of several joined. And a byte
+  // more: when nothing is left of the room, zlib makes as much again before it finds that it is done (64 µs a flush, 51 so).
   const claimed = compressed.readUInt32LE(compressed.length - 4);
-  return gunzipSync(compressed, { maxOutputLength: INFLATED_BYTES, chunkSize: Math.min(Math.max(claimed, 1_024), 1024 * 1024) });
+  return gunzipSync(compressed, { maxOutputLength: INFLATED_BYTES, chunkSize: Math.min(Math.max(claimed + 1, 1_024), 1024 * 1024) });
 }
 
 /** https://kafka.apache.org/documentation/#record: attributes, timestamp, offset, key, value, headers; numbers zig-zag. */

@@ -1,7 +1,7 @@
 /**
  * chDB inside this process. One data directory per process; every connection ("lane") runs one query at a time, lanes run
  * side by side, so a long read never holds up an insert. Each running query takes one of libuv's four threads: inserts may
- * have one, everything else together two, and one is left for files.
+ * have one, everything else together two, of which commands (roll-ups take seconds) have one at most, and one is left for files.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
@@ -148,9 +148,11 @@ export interface EmbeddedStatement {
   readonly settings: readonly (readonly [string, string])[];
   /** Values of `{name:Type}` places, as text; null is NULL. */
   readonly params?: Readonly<Record<string, string | null>>;
-  /** Which queue: inserts do not wait behind reads. */
-  readonly kind: 'read' | 'insert' | 'change';
+  readonly queue: Queue;
 }
+
+/** Where a statement waits its turn: rows that are brought along, what the engine changes by itself (INSERT … SELECT too), reads. */
+export type Queue = 'inserts' | 'commands' | 'reads';
 
 export interface EmbeddedOptions {
   readonly path: string;
@@ -165,6 +167,8 @@ export class EmbeddedEngine implements Engine {
   readonly #database: string;
   readonly #shared = new Gate(2);
   readonly #inserts = new Gate(1);
+  /** Passed before #shared, so that a read always has a place there. */
+  readonly #commands = new Gate(1);
   readonly #session: Session;
   readonly #writer: Lane;
   readonly #inserter: Lane;
@@ -245,15 +249,25 @@ export class EmbeddedEngine implements Engine {
     return join(this.#bodies, String(this.#nextBody++));
   }
 
-  /** One statement on a connection of its own (it costs less than a millisecond), so that settings end with it. */
+  /**
+   * One statement on a connection of its own (it costs less than a millisecond), so that settings end with it.
+   * Inserts wait neither behind reads nor behind commands.
+   */
   async execute(statement: EmbeddedStatement): Promise<ChdbResult> {
-    const { kind } = statement;
-    if (kind === 'insert') await this.#guard.requireSpace();
-    const run = () => (kind === 'insert' ? this.#inserts : this.#shared).run(() => this.#executeAlone(statement));
-    return kind === 'read' ? this.#guard.read(run) : this.#guard.write(run);
+    const run = () => this.#execute(statement);
+    switch (statement.queue) {
+      case 'inserts':
+        await this.#guard.requireSpace();
+        return this.#guard.write(() => this.#inserts.run(run));
+      case 'commands':
+        if (INSERTS.test(statement.sql)) await this.#guard.requireSpace();
+        return this.#guard.write(() => this.#commands.run(() => this.#shared.run(run)));
+      case 'reads':
+        return this.#guard.read(() => this.#shared.run(run));
+    }
   }
 
-  async #executeAlone({ sql, format, settings, params = {} }: EmbeddedStatement): Promise<ChdbResult> {
+  async #execute({ sql, format, settings, params = {} }: EmbeddedStatement): Promise<ChdbResult> {
     const session = new Session(this.#path);
     try {
       await session.queryAsync(`USE ${this.#database}; ${assignments(settings)}`);

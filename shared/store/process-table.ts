@@ -53,8 +53,14 @@ function piecesOf<Value>(values: readonly Value[], write: (writer: NativeWriter,
     write(writer, value);
     ends[index] = writer.done().length;
   });
-  // A copy of its own size: the writer's buffer may be a slice of a shared one, or twice as large.
-  return { bytes: Buffer.from(writer.done()), ends };
+  return { bytes: ownCopy(writer.done()), ends };
+}
+
+/** In memory of its own size: a plain copy would share, and hold, a slab with what is gone long before it. */
+export function ownCopy(source: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(source.length);
+  source.copy(copy);
+  return copy;
 }
 
 /** At most 65,536 processes, which the limits of the wire see to. */
@@ -82,6 +88,6 @@ export function tabulate(processes: Batch['processes']): ProcessTable {
     startedAt: Float64Array.from(processes.process_started_at),
     ...pieces,
     labelCounts: Uint32Array.from(entries, (pairs) => pairs.length),
-    bytes: 2_000 + encodedBytes + wordBytes + count * 42,
+    bytes: 3_500 + encodedBytes + wordBytes + count * 42,
   };
 }

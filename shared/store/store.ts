@@ -5,7 +5,6 @@
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { LeaklineError } from '../errors.ts';
-import { EmbeddedEngine } from './embedded-engine.ts';
 import { DEFAULT_USER_LIMITS, type Engine, type UserAnswer, type UserLimits } from './engine.ts';
 import type { EncodedBlock } from './native-block.ts';
 import { bindParameters, type SqlParams } from './parameters.ts';
@@ -122,6 +121,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const path = resolve(options.path ?? '');
   mkdirSync(path, { recursive: true });
   try {
+    // Only here: the engine's library is 138 MiB of resident memory, of which a service with a server behind it needs nothing.
+    const { EmbeddedEngine } = await import('./embedded-engine.ts');
     const engine = await EmbeddedEngine.open({ path, database, userLimits, maxMemoryBytes: options.maxMemoryBytes ?? 2 * 1024 ** 3 });
     return new Store(engine, database, true, userLimits);
   } catch (error) {

@@ -11,6 +11,7 @@ import { readSeries } from '../../../shared/store/series.ts';
 import { openStore } from '../../../shared/store/store.ts';
 import { runUserSql } from '../../../shared/store/user-sql.ts';
 import { startStoreServer, type StoreServer } from '../../../services/store/store-server.ts';
+import { until } from '../../harness/until.ts';
 import { columnsOf, temporaryDirectory } from '../../shared/store/fixture.ts';
 
 const log = createLog({ level: 'silent', secrets: [] });
@@ -127,6 +128,22 @@ describe('the official client, unmodified', () => {
     await expect(writer.query({ query: 'SELEC 1' })).rejects.toMatchObject({ code: '62', type: 'SYNTAX_ERROR' });
     const { query_id: queryId } = await writer.query({ query: 'SELECT 1', query_id: 'mine' });
     expect(queryId).toBe('mine');
+  });
+
+  it('takes rows while the engine moves others, and answers while it does', async () => {
+    await writer.command({ query: 'CREATE TABLE moved (n UInt64) ENGINE = MergeTree ORDER BY n' });
+    const ended: string[] = [];
+    const note = (what: string) => () => void ended.push(what);
+    const move = () => writer.command({ query: 'INSERT INTO moved SELECT sleepEachRow(0.2) FROM numbers(20) SETTINGS max_block_size = 1' });
+    const moving = [move(), move()].map((moved) => moved.then(note('moved')));
+    const running = async () =>
+      (await writer.query({ query: "SELECT 1 FROM system.processes WHERE query LIKE 'INSERT INTO moved%'", format: 'JSONEachRow' })).json();
+    await until('one to run', running, (queries) => queries.length > 0, 30_000);
+    const read = writer.query({ query: 'SELECT 1' }).then((answer) => answer.text());
+    const insert = writer.insert({ table: 'moved', values: [{ n: 7 }], format: 'JSONEachRow' });
+    await Promise.all([read.then(note('read')), insert.then(note('inserted'))]);
+    expect(ended.sort()).toEqual(['inserted', 'read']);
+    await Promise.all(moving);
   });
 
   it('inserts Native blocks that hold empty lines', async () => {
