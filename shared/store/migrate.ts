@@ -86,6 +86,7 @@ const RETAINED: readonly (readonly [table: string, column: string, kind: 'rawSec
   ['process_exits', 'toDateTime(ended_at)', 'rollupSeconds'],
   ['minute_rollups', 'minute', 'rollupSeconds'],
   ['hour_rollups', 'hour', 'rollupSeconds'],
+  ['service_hours', 'hour', 'rollupSeconds'],
   ['lifetimes', 'toDateTime(last_seen)', 'rollupSeconds'],
   ['judgements', 'toDateTime(at)', 'rollupSeconds'],
   ['current_judgements', 'toDateTime(at)', 'rollupSeconds'],

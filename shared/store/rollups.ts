@@ -158,6 +158,35 @@ const LIFETIMES = `
   WHERE ${HOUR_RANGE} AND ${HOUR_KEY} IN (${CHANGED_HOURS})
   GROUP BY service, instance, lifetime`;
 
+/**
+ * An hour of every service, for who looks at all of them: sorted by hour, where hour_rollups are sorted by service. What belongs to a
+ * service only grows, so its sums are newer with a higher revision; an environment that nobody is of any more becomes empty.
+ */
+const SERVICES = `
+  INSERT INTO service_hours (hour, service, environment, rss_sum, rss_count, revision)
+  SELECT hour, service, environment, rss_sum, rss_count, revision FROM (
+    SELECT
+      r.hour AS hour, service, environment, sum(r.sum) AS rss_sum, sum(r.count) AS rss_count,
+      bitShiftLeft(max(max(r.received)) OVER of_service, 32) + sum(sum(r.samples)) OVER of_service AS revision
+    FROM (
+      SELECT
+        hour, toString(service) AS service, toString(environment) AS environment, ifNull(rss_sum, 0) AS sum, toUInt64(rss_count) AS count,
+        toUInt64(toUnixTimestamp(source_received_at)) AS received, toUInt64(samples) AS samples
+      FROM hour_rollups FINAL WHERE hour IN ({hours:Array(DateTime)})
+      UNION ALL
+      SELECT hour, service, toString(environment), toFloat64(0), toUInt64(0), toUInt64(0), toUInt64(0)
+      FROM service_hours WHERE hour IN ({hours:Array(DateTime)})
+    ) AS r
+    GROUP BY hour, service, environment
+    WINDOW of_service AS (PARTITION BY hour, service)
+  )
+  WHERE (hour, service, environment, revision) NOT IN (
+    SELECT hour, service, toString(environment), revision FROM service_hours WHERE hour IN ({hours:Array(DateTime)})
+  )`;
+
+/** After a replay there may be hundreds, and all services of each are held at once. */
+const SERVICE_HOURS_AT_ONCE = 24;
+
 interface TouchedHour {
   readonly hour: number;
   readonly from: number;
@@ -209,14 +238,19 @@ export async function rollUpMinutes(store: Store, { signal }: RollUpOptions = {}
   await saveCheckpoint(store, 'samples', now);
 }
 
-/** Brings hours and lifetimes up to the minutes. */
+/** Brings hours, of processes and of services, and lifetimes up to the minutes. */
 export async function rollUpHours(store: Store, { signal }: RollUpOptions = {}): Promise<void> {
   const { samples, hours } = await readSpan(store);
-  for (const { hour } of await readTouched(store, hours)) {
+  const touched = await readTouched(store, hours);
+  for (const { hour } of touched) {
     signal?.throwIfAborted();
     // In this order: lifetimes go by the hours that are behind, so a kill in between finds them behind again.
     await store.command(LIFETIMES, { hour });
     await store.command(HOURS, { hour });
+  }
+  for (let at = 0; at < touched.length; at += SERVICE_HOURS_AT_ONCE) {
+    signal?.throwIfAborted();
+    await store.command(SERVICES, { hours: touched.slice(at, at + SERVICE_HOURS_AT_ONCE).map(({ hour }) => hour / 1000) });
   }
   // Arrivals that only minutes of a later run take in are not yet in the hours.
   await saveCheckpoint(store, 'hours', samples);

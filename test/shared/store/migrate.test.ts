@@ -106,7 +106,8 @@ describe('renderMigration', () => {
   it('makes replicated tables with a distributed one in front on a cluster', () => {
     const all = statements('fleet');
     const created = all.filter((statement) => statement.startsWith('CREATE TABLE'));
-    for (const statement of all) expect(statement).toContain('ON CLUSTER fleet');
+    // What moves rows goes through the distributed tables.
+    for (const statement of all) if (!statement.startsWith('INSERT')) expect(statement).toContain('ON CLUSTER fleet');
     const distributed = created.filter((statement) => statement.includes('ENGINE = Distributed'));
     const replicated = created.filter((statement) => /ENGINE = Replicated(Replacing|Aggregating)MergeTree\('/.test(statement));
     expect(distributed.length + replicated.length).toBe(created.length);

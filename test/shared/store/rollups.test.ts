@@ -12,11 +12,12 @@ let close: () => Promise<void>;
 const HOUR = 3_600_000;
 const base = Math.floor(Date.now() / HOUR) * HOUR - 5 * HOUR;
 
+const ROLLED_UP = ['raw_samples', 'minute_rollups', 'hour_rollups', 'service_hours', 'lifetimes', 'rollup_checkpoints'];
+
 beforeAll(async () => ({ store, close } = await temporaryStore()));
 afterAll(() => close());
 beforeEach(async () => {
-  for (const table of ['raw_samples', 'minute_rollups', 'hour_rollups', 'lifetimes', 'rollup_checkpoints'])
-    await store.command(`TRUNCATE TABLE ${table}`);
+  for (const table of ROLLED_UP) await store.command(`TRUNCATE TABLE ${table}`);
 });
 
 const stored = (table: string, time: string) =>
@@ -24,9 +25,29 @@ const stored = (table: string, time: string) =>
     `SELECT lifetime, toUnixTimestamp(${time}) * 1000 AS start, ${ROLLUP_COLUMNS.join(', ')} FROM ${table} FINAL ORDER BY lifetime, start`,
   );
 
+const serviceHours = () =>
+  store.query<{ start: number }>(
+    `SELECT toUnixTimestamp(hour) * 1000 AS start, service, environment, rss_sum, rss_count
+    FROM service_hours FINAL WHERE rss_count > 0 ORDER BY start, environment`,
+  );
+
+/** Of hours of processes that are all of one service. */
+function naiveServiceHours(rows: readonly SampleRow[]): Record<string, unknown>[] {
+  const hours = new Map<number, { sum: number; count: number }>();
+  for (const { start, rss_sum, rss_count } of naiveRollups(rows, HOUR) as { start: number; rss_sum: number | null; rss_count: number }[]) {
+    const { sum, count } = hours.get(start) ?? { sum: 0, count: 0 };
+    hours.set(start, { sum: sum + (rss_sum ?? 0), count: count + rss_count });
+  }
+  return [...hours]
+    .filter(([, { count }]) => count > 0)
+    .map(([start, { sum, count }]) => ({ start, service: 'checkout', environment: 'production', rss_sum: sum, rss_count: count }))
+    .sort((a, b) => a.start - b.start);
+}
+
 async function expectRollupsOf(rows: readonly SampleRow[]): Promise<void> {
   expect(await stored('minute_rollups', 'minute')).toEqual(naiveRollups(rows, 60_000));
   expect(await stored('hour_rollups', 'hour')).toEqual(naiveRollups(rows, HOUR));
+  expect(await serviceHours()).toEqual(naiveServiceHours(rows));
   const [raw] = await store.query<{ rows: number }>('SELECT count() AS rows FROM samples');
   expect(raw?.rows).toBe(distinctRows(rows).length);
 }
@@ -62,8 +83,7 @@ describe('rollUp', () => {
   it('makes rollups that are a function of the samples, however they arrive', async () => {
     await fc.assert(
       fc.asyncProperty(history, fc.array(fc.nat(), { minLength: 4, maxLength: 4 }), async (rows, cuts) => {
-        for (const table of ['raw_samples', 'minute_rollups', 'hour_rollups', 'rollup_checkpoints'])
-          await store.command(`TRUNCATE TABLE ${table}`);
+        for (const table of ROLLED_UP) await store.command(`TRUNCATE TABLE ${table}`);
         for (const cut of cuts) {
           // Any part of the history, again and in another order, with a roll-up after each.
           const start = cut % rows.length;
@@ -106,11 +126,24 @@ describe('rollUp', () => {
   it('writes nothing anew when nothing came in', async () => {
     await insertSamples(store, columnsOf(ramp));
     await rollUp(store);
-    const counts = () => store.query('SELECT (SELECT count() FROM minute_rollups) AS minutes, (SELECT count() FROM hour_rollups) AS hours');
+    const counts = () =>
+      store.query(
+        'SELECT (SELECT count() FROM minute_rollups) AS minutes, (SELECT count() FROM hour_rollups) AS hours, (SELECT count() FROM service_hours) AS services',
+      );
     const before = await counts();
     await rollUp(store);
     await rollUp(store);
     expect(await counts()).toEqual(before);
+  });
+
+  it('counts a process for one environment, also where an agent that starts anew names another', async () => {
+    const [before, after] = [ramp.slice(0, 20), ramp.slice(20, 40).map((row) => ({ ...row, environment: 'staging' }))];
+    await insertSamples(store, columnsOf(before));
+    await rollUp(store);
+    expect(await serviceHours()).toMatchObject([{ environment: 'production', rss_count: 20 }]);
+    await insertSamples(store, columnsOf(after));
+    await rollUp(store);
+    expect(await serviceHours()).toMatchObject([{ environment: 'staging', rss_count: 40 }]);
   });
 
   it('takes in samples that come hours late', async () => {
