@@ -12,6 +12,12 @@ import type { Store } from './store.ts';
 /** A row carries the moment its insert began and shows when the insert ends; looking back this far misses none. */
 const OVERLAP_MS = 4 * INSERT_TIMEOUT_MS;
 
+/** Nearly all inserts take less, arrivals being told in steps of ten seconds. What takes longer is found when all of the overlap is read. */
+const SHORT_OVERLAP_MS = 30_000;
+
+/** At 100,000 samples a second the overlap holds 24 million. */
+const OVERLAP_READ_EVERY_MS = 60_000;
+
 /** `mean` is kept as sum and count. */
 type Statistic = 'min' | 'max' | 'last' | 'mean';
 
@@ -193,32 +199,39 @@ interface TouchedHour {
   readonly to: number;
 }
 
-/** Two stages, each with a checkpoint of its own, so that the second, which reads whole hours of minutes, may run less often. */
-type Stage = 'samples' | 'hours';
+/**
+ * Two stages, each with a checkpoint of its own, so that the second, which reads whole hours of minutes, may run less often.
+ * `settled` is the first one's when it read all of the overlap.
+ */
+type Stage = 'samples' | 'settled' | 'hours';
 
 interface Span {
   /** Store's clock. */
   readonly now: number;
   /** Up to which arrivals each stage has come. */
   readonly samples: number;
+  readonly settled: number;
   readonly hours: number;
 }
 
 async function readSpan(store: Store): Promise<Span> {
   const through = (stage: Stage) =>
     `(SELECT toUnixTimestamp64Milli(max(received_through)) FROM rollup_checkpoints WHERE name = '${stage}') AS ${stage}`;
-  const [span] = await store.query<Span>(`SELECT toUnixTimestamp64Milli(now64(3)) AS now, ${through('samples')}, ${through('hours')}`);
-  return span ?? { now: 0, samples: 0, hours: 0 };
+  const [span] = await store.query<Span>(
+    `SELECT toUnixTimestamp64Milli(now64(3)) AS now, ${through('samples')}, ${through('settled')}, ${through('hours')}`,
+  );
+  // A store from before `settled` was told apart.
+  return { ...span!, settled: span!.settled === 0 ? span!.samples : span!.settled };
 }
 
-/** What got a sample after the checkpoint, and some before it. */
-const readTouched = (store: Store, checkpoint: number) =>
+/** What got a sample since. */
+const readTouched = (store: Store, since: number) =>
   store.query<TouchedHour>(
     `SELECT
       toUnixTimestamp(toStartOfHour(time)) * 1000 AS hour, toUnixTimestamp(min(toStartOfMinute(time))) * 1000 AS from,
       toUnixTimestamp(max(toStartOfMinute(time))) * 1000 + 60000 AS to
     FROM raw_samples WHERE received_at >= fromUnixTimestamp64Milli({received:Int64}) GROUP BY hour ORDER BY hour`,
-    { received: Math.max(0, checkpoint - OVERLAP_MS) },
+    { received: Math.max(0, since) },
   );
 
 const saveCheckpoint = (store: Store, name: Stage, through: number) =>
@@ -228,20 +241,27 @@ interface RollUpOptions {
   readonly signal?: AbortSignal;
 }
 
+interface RollUpMinutesOptions extends RollUpOptions {
+  /** Also what an insert that took minutes brought in. Default: once a minute. */
+  readonly isThorough?: boolean;
+}
+
 /** Brings minutes up to what has arrived. */
-export async function rollUpMinutes(store: Store, { signal }: RollUpOptions = {}): Promise<void> {
-  const { now, samples } = await readSpan(store);
-  for (const { hour, from, to } of await readTouched(store, samples)) {
+export async function rollUpMinutes(store: Store, { signal, isThorough }: RollUpMinutesOptions = {}): Promise<void> {
+  const { now, samples, settled } = await readSpan(store);
+  const readsOverlap = isThorough ?? now - settled >= OVERLAP_READ_EVERY_MS;
+  for (const { hour, from, to } of await readTouched(store, readsOverlap ? settled - OVERLAP_MS : samples - SHORT_OVERLAP_MS)) {
     signal?.throwIfAborted();
     await store.command(MINUTES, { hour, from, to } satisfies SqlParams);
   }
   await saveCheckpoint(store, 'samples', now);
+  if (readsOverlap) await saveCheckpoint(store, 'settled', now);
 }
 
 /** Brings hours, of processes and of services, and lifetimes up to the minutes. */
 export async function rollUpHours(store: Store, { signal }: RollUpOptions = {}): Promise<void> {
-  const { samples, hours } = await readSpan(store);
-  const touched = await readTouched(store, hours);
+  const { settled, hours } = await readSpan(store);
+  const touched = await readTouched(store, hours - OVERLAP_MS);
   for (const { hour } of touched) {
     signal?.throwIfAborted();
     // In this order: lifetimes go by the hours that are behind, so a kill in between finds them behind again.
@@ -252,11 +272,11 @@ export async function rollUpHours(store: Store, { signal }: RollUpOptions = {}):
     signal?.throwIfAborted();
     await store.command(SERVICES, { hours: touched.slice(at, at + SERVICE_HOURS_AT_ONCE).map(({ hour }) => hour / 1000) });
   }
-  // Arrivals that only minutes of a later run take in are not yet in the hours.
-  await saveCheckpoint(store, 'hours', samples);
+  // What only a later reading of the overlap takes into the minutes is not yet in the hours.
+  await saveCheckpoint(store, 'hours', settled);
 }
 
 export async function rollUp(store: Store, options: RollUpOptions = {}): Promise<void> {
-  await rollUpMinutes(store, options);
+  await rollUpMinutes(store, { ...options, isThorough: true });
   await rollUpHours(store, options);
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { METRIC_NAMES, type MetricName } from '../../../shared/sample.ts';
-import { rollUp } from '../../../shared/store/rollups.ts';
+import { rollUp, rollUpHours, rollUpMinutes } from '../../../shared/store/rollups.ts';
 import { insertSamples } from '../../../shared/store/samples.ts';
 import type { Store } from '../../../shared/store/store.ts';
 import { columnsOf, temporaryStore, type SampleRow } from './fixture.ts';
@@ -144,6 +144,34 @@ describe('rollUp', () => {
     await insertSamples(store, columnsOf(after));
     await rollUp(store);
     expect(await serviceHours()).toMatchObject([{ environment: 'staging', rss_count: 40 }]);
+  });
+
+  it('finds what an insert that took long shows only after later ones were rolled up', async () => {
+    await insertSamples(store, columnsOf(ramp.slice(100)));
+    await rollUp(store);
+    // Shown now, and dated when the insert began: before the newest roll-up, after the last that read all of the overlap.
+    await store.command('CREATE TABLE slow AS raw_samples');
+    await store.insertNative('slow', columnsOf(ramp.slice(0, 100)));
+    await store.command('INSERT INTO raw_samples SELECT * REPLACE (received_at - toIntervalSecond(100) AS received_at) FROM slow');
+    await store.command('DROP TABLE slow');
+    await store.command('TRUNCATE TABLE rollup_checkpoints');
+    await store.command(`INSERT INTO rollup_checkpoints (name, received_through)
+      SELECT arrayJoin(['samples', 'settled', 'hours']) AS name, now64(3) - toIntervalSecond(if(name = 'samples', 1, 61))`);
+    await rollUpMinutes(store);
+    await rollUpHours(store);
+    await expectRollupsOf(ramp);
+  });
+
+  it('reads little again between two readings of the whole overlap', async () => {
+    await insertSamples(store, columnsOf(ramp));
+    await rollUp(store);
+    await store.command('TRUNCATE TABLE minute_rollups');
+    await store.command(`INSERT INTO rollup_checkpoints (name, received_through)
+      SELECT arrayJoin(['samples', 'settled']), now64(3) + toIntervalSecond(60)`);
+    await rollUpMinutes(store);
+    expect(await store.query('SELECT * FROM minute_rollups')).toEqual([]);
+    await rollUpMinutes(store, { isThorough: true });
+    expect(await stored('minute_rollups', 'minute')).toEqual(naiveRollups(ramp, 60_000));
   });
 
   it('takes in samples that come hours late', async () => {
