@@ -64,12 +64,15 @@ describe('migrate', () => {
     expect((await migrate(store, { directory })).applied).toEqual([]);
   });
 
-  it('follows a changed retention', async () => {
-    await migrate(store, { directory, rawRetentionMs: 7 * 86_400_000 });
-    const [table] = await store.query<{ definition: string }>(
-      "SELECT create_table_query AS definition FROM system.tables WHERE name = 'raw_samples'",
+  it('follows a changed retention, of samples, minutes and hours apart', async () => {
+    const day = 86_400_000;
+    await migrate(store, { directory, rawRetentionMs: 9 * day, minuteRetentionMs: 30 * day, rollupRetentionMs: 200 * day });
+    const definitions = await store.query<{ name: string; days: string }>(
+      `SELECT name, extract(create_table_query, 'TTL .*toIntervalSecond\\\\((\\\\d+)\\\\)') AS days FROM system.tables
+      WHERE name IN ('raw_samples', 'minute_rollups', 'hour_rollups', 'service_hours', 'lifetimes') ORDER BY name`,
     );
-    expect(table?.definition).toContain('toIntervalSecond(604800)');
+    const kept = Object.fromEntries(definitions.map(({ name, days }) => [name, Number(days) / 86_400]));
+    expect(kept).toEqual({ raw_samples: 9, minute_rollups: 30, hour_rollups: 200, service_hours: 200, lifetimes: 200 });
   });
 
   it('refuses a migration that was edited after it ran, and names it', async () => {
