@@ -57,7 +57,9 @@ const list = () =>
   );
 const secret = (doc: string) => key(text(), doc, { secret: true });
 
-const schema = z.strictObject({
+const DAY_MS = 86_400_000;
+
+const sections = z.strictObject({
   profile: key(z.enum(['production', 'minutes']).default('production'), 'time scale of detection: hours and days, or minutes (demos, CI)'),
   data: key(z.string().default('leakline-data'), 'directory of the embedded store and of spools'),
   listen: key(
@@ -112,7 +114,8 @@ const schema = z.strictObject({
       readerPassword: secret('password of that user'),
       cluster: key(z.string().regex(/^\w*$/).default(''), 'cluster name: replicated and distributed tables; empty = single node'),
       rawRetention: key(duration('14d'), 'how long raw samples are kept', { unit: 'duration' }),
-      rollupRetention: key(duration('400d'), 'how long minute and hour rollups are kept', { unit: 'duration' }),
+      minuteRetention: key(duration('400d'), 'how long minute rollups are kept, most of the disk of a large fleet', { unit: 'duration' }),
+      rollupRetention: key(duration('400d'), 'how long hour rollups and all else but samples and minutes are kept', { unit: 'duration' }),
       sqlTimeout: key(duration('20s'), 'longest run of one query by people', { unit: 'duration' }),
       sqlMaxRows: key(count(100_000), 'most rows one query by people may return'),
       sqlMaxMemory: key(size('1GiB'), 'most memory one query by people may take', { unit: 'size' }),
@@ -190,6 +193,16 @@ const schema = z.strictObject({
       environmentAllow: key(list(), 'further environment variables to keep as labels'),
     })
     .prefault({}),
+});
+
+/** Rollups are made anew from what is kept, also for a sample that comes as late as may be. */
+const schema = sections.superRefine(({ store, ingester }, context) => {
+  const least = ingester.maxAge + DAY_MS;
+  for (const name of ['rawRetention', 'minuteRetention', 'rollupRetention'] as const) {
+    if (store[name] >= least) continue;
+    const message = `must be at least a day more than ingester.maxAge (${ms(least)}), or a late sample spoils the rollups it falls into`;
+    context.addIssue({ code: 'custom', path: ['store', name], message });
+  }
 });
 
 export type Config = z.output<typeof schema>;

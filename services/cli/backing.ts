@@ -41,8 +41,13 @@ export async function openConfiguredStore({ config, lifecycle }: Context): Promi
 }
 
 export async function migrateStore({ config }: Context, store: Store): Promise<{ applied: string[] }> {
-  const { cluster, rawRetention, rollupRetention } = config.store;
-  return migrate(store, { cluster, rawRetentionMs: rawRetention, rollupRetentionMs: rollupRetention });
+  const { cluster, rawRetention, minuteRetention, rollupRetention } = config.store;
+  return migrate(store, {
+    cluster,
+    rawRetentionMs: rawRetention,
+    minuteRetentionMs: minuteRetention,
+    rollupRetentionMs: rollupRetention,
+  });
 }
 
 /** For services that stay: says clearly what is away and tries again until it is there or somebody stops us. */

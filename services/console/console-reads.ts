@@ -2,11 +2,10 @@
 import type { Clock } from '../../shared/clock.ts';
 import { foldEvents, incidentAt, type Incident } from '../../shared/incident.ts';
 import type { Judgement } from '../../shared/judgement.ts';
-import type { BlockColumn, Series } from '../../shared/series.ts';
 import { readAgents, type AgentActivity } from '../../shared/store/agents.ts';
-import { curveStepMs, readCurves } from '../../shared/store/curves.ts';
+import { readChart, type ChartColumn } from '../../shared/store/chart.ts';
 import { readDiskSpace, type DiskSpace } from '../../shared/store/disk-space.ts';
-import { readFleet, type FleetRow } from '../../shared/store/fleet.ts';
+import { readFleet, type Fleet, type FleetRow } from '../../shared/store/fleet.ts';
 import { readIngesterFigures, type ReportedFigure } from '../../shared/store/ingester-reports.ts';
 import { readIncidentEvents } from '../../shared/store/incidents.ts';
 import type { Store } from '../../shared/store/store.ts';
@@ -24,15 +23,8 @@ export interface TimeRange {
   readonly to: number;
 }
 
-export interface FleetRead {
-  readonly rows: readonly FleetRow[];
-  readonly from: number;
-  readonly to: number;
-  readonly stepMs: number;
-}
-
 export interface ConsoleReads {
-  fleet(): Promise<FleetRead>;
+  fleet(): Promise<Fleet>;
   agents(): Promise<readonly AgentActivity[]>;
   judgements(): Promise<readonly Judgement[]>;
   /** What ingesters reported within the last hour. */
@@ -59,15 +51,13 @@ const CURVE_POINTS = 600;
 const AGENT_WINDOW_MS = 3_600_000;
 const REPORT_WINDOW_MS = 3_600_000;
 
-const COLUMN_OF: Record<Signal, BlockColumn> = {
+const COLUMN_OF: Record<Signal, ChartColumn> = {
   anon: 'anonMin',
   rss: 'rssLast',
   working_set: 'workingSetMin',
   heap_live: 'heapLiveLast',
   heap_used: 'heapUsedMin',
 };
-
-const CURVE_COLUMNS: readonly BlockColumn[] = [...Object.values(COLUMN_OF), 'memoryLimitLast'];
 
 /** One read at a time, and its answer for KEEP_MS; a failed one is not kept. */
 function kept<Answer>(clock: Clock, read: () => Promise<Answer>): () => Promise<Answer> {
@@ -85,41 +75,15 @@ function kept<Answer>(clock: Clock, read: () => Promise<Answer>): () => Promise<
   };
 }
 
-async function fleetNow(store: Store, now: number): Promise<FleetRead> {
-  let found: FleetRead = { rows: [], from: now, to: now, stepMs: 1 };
+async function fleetNow(store: Store, now: number): Promise<Fleet> {
+  let found: Fleet = { from: now, stepMs: 1, rows: [] };
   for (const { rangeMs, points } of FLEET_RANGES) {
-    const range = { from: now - rangeMs, to: now };
-    const rows = await readFleet(store, { ...range, points });
-    if (rows.length < found.rows.length) break;
-    found = { rows, ...range, stepMs: Math.max(60_000, curveStepMs(rangeMs, points)) };
-    if (rows.some(({ time }) => time.length >= LEAST_POINTS)) break;
+    const fleet = await readFleet(store, { from: now - rangeMs, to: now, points });
+    if (fleet.rows.length < found.rows.length) break;
+    found = fleet;
+    if (fleet.rows.some(({ rssBytes }) => rssBytes.filter(Number.isFinite).length >= LEAST_POINTS)) break;
   }
   return found;
-}
-
-const has = (series: readonly Series[], signal: Signal): boolean =>
-  series.some(({ columns }) => columns[COLUMN_OF[signal]].some(Number.isFinite));
-
-function lastLimit(series: readonly Series[]): number {
-  let limit = { at: -Infinity, bytes: 0 };
-  for (const { time, columns } of series) {
-    const index = columns.memoryLimitLast.findLastIndex((bytes) => bytes > 0);
-    const at = time[index] ?? -Infinity;
-    if (at > limit.at) limit = { at, bytes: columns.memoryLimitLast[index] ?? 0 };
-  }
-  return limit.bytes;
-}
-
-function toCurve(series: Series, signal: Signal): Curves['curves'][number] {
-  const column = series.columns[COLUMN_OF[signal]];
-  const known = [...column.keys()].filter((index) => Number.isFinite(column[index]));
-  return {
-    instance: series.instance,
-    version: series.version,
-    lifetime: series.lifetime,
-    time: known.map((index) => series.time[index] ?? 0),
-    values: known.map((index) => Math.round(column[index] ?? 0)),
-  };
 }
 
 export function createReads(store: Store, clock: Clock): ConsoleReads {
@@ -131,28 +95,23 @@ export function createReads(store: Store, clock: Clock): ConsoleReads {
     disk: kept(clock, () => readDiskSpace(store).catch(() => undefined)),
     incidents: async () => [...foldEvents(await readIncidentEvents(store)).values()].map((incident) => incidentAt(incident, clock.now())),
     curves: async (key, signal, range) => {
-      const series = await readCurves(store, { ...key, ...range, points: CURVE_POINTS, columns: CURVE_COLUMNS });
+      const chart = await readChart(store, { ...key, ...range, points: CURVE_POINTS, column: COLUMN_OF[signal] });
       return {
         signal,
         ...range,
-        stepMs: curveStepMs(range.to - range.from, CURVE_POINTS),
-        limitBytes: lastLimit(series),
-        curves: series.map((one) => toCurve(one, signal)).filter(({ time }) => time.length > 0),
-        available: SIGNALS.filter((candidate) => has(series, candidate)),
+        stepMs: chart.stepMs,
+        limitBytes: chart.memoryLimitBytes,
+        curves: chart.curves.map((curve) => ({ ...curve, values: curve.values.map(Math.round) })),
+        available: SIGNALS.filter((candidate) => chart.told.includes(COLUMN_OF[candidate])),
       };
     },
   };
 }
 
-/** Steps without a sample become null. */
-export function sparklineOf(row: FleetRow, { from, to, stepMs }: FleetRead): ServiceSummary['sparkline'] {
-  const first = Math.floor(from / stepMs) * stepMs;
-  const bytesAt = new Map(row.time.map((at, index) => [at, row.rssBytes[index] ?? 0]));
-  const start = Math.max(first, Math.min(...row.time));
-  const values: (number | null)[] = [];
-  for (let at = start; at <= to; at += stepMs) {
-    const bytes = bytesAt.get(at);
-    values.push(bytes === undefined ? null : Math.round(bytes / 1000) * 1000);
-  }
-  return { from: start, stepMs, values };
+/** From the first step with a sample; others without become null. */
+export function sparklineOf({ rssBytes }: FleetRow, { from, stepMs }: Fleet): ServiceSummary['sparkline'] {
+  const first = rssBytes.findIndex(Number.isFinite);
+  if (first < 0) return { from, stepMs, values: [] };
+  const values = Array.from(rssBytes.subarray(first), (bytes) => (Number.isFinite(bytes) ? Math.round(bytes / 1000) * 1000 : null));
+  return { from: from + first * stepMs, stepMs, values };
 }

@@ -5,14 +5,14 @@ import { LeaklineError } from '../../shared/errors.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { foldEvents, type Incident } from '../../shared/incident.ts';
 import type { Judgement } from '../../shared/judgement.ts';
-import type { FleetRow } from '../../shared/store/fleet.ts';
+import type { Fleet, FleetRow } from '../../shared/store/fleet.ts';
 import { readLifetimes, type Lifetime } from '../../shared/store/lifetimes.ts';
 import { readIncidentEvents } from '../../shared/store/incidents.ts';
 import type { Store } from '../../shared/store/store.ts';
 import { readJudgementHistory, readLatestJudgements } from '../../shared/store/trends.ts';
 import { curvesSchema, errorSchema, fleetSchema, serviceDetailSchema, type ServiceDetail, type ServiceSummary } from './api-schema.ts';
 import { apiIncident, apiJudgement } from './api-answers.ts';
-import { sparklineOf, type ConsoleReads, type FleetRead, type ServiceKey } from './console-reads.ts';
+import { sparklineOf, type ConsoleReads, type ServiceKey } from './console-reads.ts';
 import { serviceSql } from './reproduce-sql.ts';
 import { SIGNALS } from './signals.ts';
 import { compareUrgency, mostUrgent } from './urgency.ts';
@@ -52,7 +52,7 @@ function ofLastEvaluation(judgements: readonly Judgement[]): Judgement[] {
   return judgements.filter(({ at }) => at === newest);
 }
 
-function summarise(row: FleetRow, fleet: FleetRead, judgements: readonly Judgement[], incidents: readonly Incident[]): ServiceSummary {
+function summarise(row: FleetRow, fleet: Fleet, judgements: readonly Judgement[], incidents: readonly Incident[]): ServiceSummary {
   const current = ofLastEvaluation(judgements);
   const judgement = mostUrgent(current.filter(isPooled));
   const judged = new Set(current.filter((one) => !isPooled(one)).map(({ instance }) => instance)).size;

@@ -59,6 +59,8 @@ const STORE_RETRY_MAX_MS = 2_000;
 /** Minutes take at most a ninth of the time, hours (which read all minutes of the hour again) a twentieth. */
 const MINUTES_REST = 8;
 const HOURS_REST = 19;
+/** However long the work took: a store that was frozen says nothing of the next time. */
+const MOST_REST_MS = 180_000;
 
 export async function startIngester(options: IngesterOptions): Promise<Ingester> {
   const room = new IngesterRoom(options);
@@ -353,14 +355,14 @@ class IngesterRoom implements Ingester {
     done();
   }
 
-  /** `rest`: the work waits at least so many times as long as it took, so a large fleet's takes no more than its share of the store. */
+  /** `rest`: the work waits at least so many times as long as it took, so a large fleet's takes no more than its share of the store, up to MOST_REST_MS. */
   async #every(intervalMs: number, rest: number, work: () => Promise<void>): Promise<void> {
     const { clock, log } = this.#options;
     const { signal } = this.#stopping;
     let tookMs = 0;
     for (;;) {
       try {
-        await clock.sleep(Math.max(intervalMs, tookMs * rest), signal);
+        await clock.sleep(Math.max(intervalMs, Math.min(tookMs * rest, MOST_REST_MS)), signal);
         const startedAt = clock.now();
         await work();
         tookMs = Math.max(0, clock.now() - startedAt);

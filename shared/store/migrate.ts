@@ -11,7 +11,9 @@ export interface MigrateOptions {
   readonly cluster?: string;
   /** Default 14 days. */
   readonly rawRetentionMs?: number;
-  /** Default 400 days. */
+  /** Default 400 days, as all rollups. */
+  readonly minuteRetentionMs?: number;
+  /** Of all but samples and minutes; default 400 days. */
   readonly rollupRetentionMs?: number;
   /** Where the numbered files are; default: infra/clickhouse of this package. */
   readonly directory?: string;
@@ -49,11 +51,12 @@ export function readMigrations(directory = migrationsDirectory()): Migration[] {
 interface Placement {
   readonly cluster: string;
   readonly rawSeconds: number;
+  readonly minuteSeconds: number;
   readonly rollupSeconds: number;
 }
 
 /** The statements of a migration for a single node, or replicated and sharded for a cluster. */
-export function renderMigration(text: string, placement: Placement): string[] {
+export function renderMigration(text: string, placement: Omit<Placement, 'minuteSeconds'>): string[] {
   const clustered = placement.cluster !== '';
   const engine = (family: string, versionColumn: string) =>
     clustered
@@ -79,13 +82,14 @@ const HISTORY = `
     number UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
   ) ENGINE = {{Replacing}} ORDER BY number;`;
 
-const RETAINED: readonly (readonly [table: string, column: string, kind: 'rawSeconds' | 'rollupSeconds'])[] = [
+const RETAINED: readonly (readonly [table: string, column: string, kind: 'rawSeconds' | 'minuteSeconds' | 'rollupSeconds'])[] = [
   ['raw_samples', 'toDateTime(time)', 'rawSeconds'],
   ['dead_letters', 'toDateTime(at)', 'rawSeconds'],
   ['dead_letter_replays', 'toDateTime(at)', 'rawSeconds'],
   ['process_exits', 'toDateTime(ended_at)', 'rollupSeconds'],
-  ['minute_rollups', 'minute', 'rollupSeconds'],
+  ['minute_rollups', 'minute', 'minuteSeconds'],
   ['hour_rollups', 'hour', 'rollupSeconds'],
+  ['service_hours', 'hour', 'rollupSeconds'],
   ['lifetimes', 'toDateTime(last_seen)', 'rollupSeconds'],
   ['judgements', 'toDateTime(at)', 'rollupSeconds'],
   ['current_judgements', 'toDateTime(at)', 'rollupSeconds'],
@@ -112,6 +116,7 @@ export async function migrate(store: Store, options: MigrateOptions = {}): Promi
   const placement: Placement = {
     cluster: options.cluster ?? '',
     rawSeconds: Math.round((options.rawRetentionMs ?? 14 * DAY_MS) / 1000),
+    minuteSeconds: Math.round((options.minuteRetentionMs ?? 400 * DAY_MS) / 1000),
     rollupSeconds: Math.round((options.rollupRetentionMs ?? 400 * DAY_MS) / 1000),
   };
   const migrations = readMigrations(options.directory);

@@ -70,6 +70,9 @@ const rollup = (table: string, time: string, stepMs: number): Source => ({
 
 const SOURCES = [rollup('hour_rollups', 'hour', 3_600_000), rollup('minute_rollups', 'minute', 60_000)];
 
+/** What blocks of a width are made of. */
+export const sourceOf = (blockMs: number): Source => SOURCES.find(({ stepMs }) => blockMs % stepMs === 0) ?? RAW;
+
 /** As it is where blocks are as wide as the rollups: nothing is left to aggregate. */
 const rowByRow = (source: Source): Source => ({
   ...source,
@@ -104,7 +107,10 @@ const AGGREGATE: Readonly<Record<BlockColumn, (source: Source) => string>> = {
   timeLast: (source) => `toUnixTimestamp64Milli(${source.lastTime})`,
 };
 
-const BLOCK_START = (source: Source) =>
+/** The aggregate over the rows of a block. */
+export const aggregateOf = (column: BlockColumn, source: Source): string => AGGREGATE[column](source);
+
+export const blockStartOf = (source: Source) =>
   source.stepMs === 1
     ? 'intDiv(toUnixTimestamp64Milli(time), {blockMs:Int64}) * {blockMs:Int64}'
     : `intDiv(toUnixTimestamp(${source.time}) * 1000, {blockMs:Int64}) * {blockMs:Int64}`;
@@ -126,13 +132,13 @@ function seriesSql(source: Source, query: SeriesQuery, columns: readonly BlockCo
       ${columns.map((column) => `groupArray(${column}) AS ${column}`).join(', ')}
     FROM (
       SELECT
-        service, instance, lifetime, ${BLOCK_START(source)} AS block,
+        service, instance, lifetime, ${blockStartOf(source)} AS block,
         ${once('environment')} AS environment_, ${once('version')} AS version_, ${once('runtime')} AS runtime_,
         ${source.isBlock ? '' : 'min'}(toUnixTimestamp64Milli(process_started_at)) AS started, ${blocks.join(', ')},
         toUInt32(${absent}) AS absent_
       FROM ${source.table} FINAL
       WHERE ${source.time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${source.time} < fromUnixTimestamp64Milli({to:Int64})
-        ${services === undefined ? '' : "AND service IN {services:Array(String)} AND has({pairs:Array(String)}, concat(service, '\\0', environment))"}
+        ${services === undefined ? '' : inPairs(services)}
         ${names === undefined ? '' : `AND ${inNames(names)}`}
         ${instance === undefined ? '' : 'AND instance = {instance:String}'}
         ${query.shards === undefined ? '' : 'AND CRC32(service) % {shardCount:UInt32} IN {shards:Array(UInt32)}'}
@@ -142,6 +148,12 @@ function seriesSql(source: Source, query: SeriesQuery, columns: readonly BlockCo
     ORDER BY service, instance, lifetime
     ${source.isBlock ? 'SETTINGS optimize_aggregation_in_order = 1' : ''}`;
 }
+
+/** Of one service, as every chart asks for, without putting a pair together for every row. */
+const inPairs = (services: NonNullable<SeriesQuery['services']>) =>
+  services.length === 1
+    ? 'AND service IN {services:Array(String)} AND environment IN {environments:Array(String)}'
+    : "AND service IN {services:Array(String)} AND has({pairs:Array(String)}, concat(service, '\\0', environment))";
 
 const inNames = ({ before }: NameRange) => `service >= {first:String}${before === undefined ? '' : ' AND service < {before:String}'}`;
 
@@ -153,8 +165,12 @@ function inOrder(time: Float64Array): Uint32Array | undefined {
   return undefined;
 }
 
-const permuted = (values: Float64Array, order: Uint32Array | undefined): Float64Array =>
-  order === undefined ? values : Float64Array.from(order, (at) => values[at]!);
+function permuted(values: Float64Array, order: Uint32Array | undefined): Float64Array {
+  if (order === undefined) return values;
+  const ordered = new Float64Array(order.length);
+  for (let at = 0; at < order.length; at++) ordered[at] = values[order[at]!]!;
+  return ordered;
+}
 
 const boundsOf = (names: NameRange | undefined) => ({ first: names?.first ?? '', before: names?.before ?? '' });
 
@@ -162,8 +178,10 @@ const boundsOf = (names: NameRange | undefined) => ({ first: names?.first ?? '',
 function withAbsent(values: Float64Array, absent: Float64Array, bit: number, unknown: Float64Array): Float64Array {
   if (values.length === absent.length) return values;
   if (values.length === 0) return unknown;
+  const filled = new Float64Array(absent.length);
   let next = 0;
-  return Float64Array.from(absent, (mask) => ((mask >>> bit) & 1 ? Number.NaN : values[next++]!));
+  for (let at = 0; at < absent.length; at++) filled[at] = (absent[at]! >>> bit) & 1 ? Number.NaN : values[next++]!;
+  return filled;
 }
 
 async function readEnds(store: Store, query: SeriesQuery): Promise<ReadonlyMap<string, number>> {
@@ -182,13 +200,14 @@ async function readEnds(store: Store, query: SeriesQuery): Promise<ReadonlyMap<s
 /** One series per process lifetime that has a sample in the range, in the order of service, instance and lifetime. */
 export async function readSeries(store: Store, query: SeriesQuery): Promise<Series[]> {
   const { blockMs, services = [], columns = BLOCK_COLUMNS } = query;
-  const found = SOURCES.find(({ stepMs }) => blockMs % stepMs === 0) ?? RAW;
+  const found = sourceOf(blockMs);
   const source = found.stepMs === blockMs ? rowByRow(found) : found;
   const params: SqlParams = {
     from: Math.floor(query.from / blockMs) * blockMs,
     to: Math.ceil(query.to),
     blockMs,
     services: services.map(({ service }) => service),
+    environments: services.map(({ environment }) => environment),
     pairs: services.map(({ service, environment }) => `${service}\0${environment}`),
     instance: query.instance ?? '',
     shardCount: query.shards?.count ?? 1,

@@ -100,7 +100,7 @@ async function evaluate(store: Store, kept: GridWalk[]) {
 }
 
 const store = await openStore({ path: directory, maxMemoryBytes: 4 * 1024 ** 3 });
-await migrate(store, { rawRetentionMs: 1e12, rollupRetentionMs: 1e12 });
+await migrate(store, { rawRetentionMs: 1e12, minuteRetentionMs: 1e12, rollupRetentionMs: 1e12 });
 const [present] = await store.query<{ rows: number }>('SELECT count() AS rows FROM hour_rollups');
 if (present?.rows !== lifetimes * HOURS) {
   await fill(store);

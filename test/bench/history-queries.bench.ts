@@ -111,6 +111,8 @@ try {
     SELECT service, instance, lifetime, max(environment), max(version), max(host), max(runtime), 1, min(process_started_at), min(first_time),
       max(last_time), max(assumeNotNull(rss_max)), 2000000000
     FROM hour_rollups GROUP BY service, instance, lifetime`);
+  await store.command(`INSERT INTO service_hours (hour, service, environment, rss_sum, rss_count, revision)
+    SELECT hour, service, environment, sum(rss_sum), sum(rss_count), 1 FROM hour_rollups GROUP BY hour, service, environment`);
   const [made] = await store.query<Record<string, number>>(
     'SELECT count() AS rows, sum(samples) AS samples, uniqExact(service) AS services FROM hour_rollups',
   );

@@ -33,7 +33,7 @@ let told: BacktestResult;
 
 beforeAll(async () => {
   store = await openStore({ path: join(folder, 'store') });
-  await migrate(store, { rawRetentionMs: 3650 * 24 * HOUR, rollupRetentionMs: 3650 * 24 * HOUR });
+  await migrate(store, { rawRetentionMs: 3650 * 24 * HOUR, minuteRetentionMs: 3650 * 24 * HOUR, rollupRetentionMs: 3650 * 24 * HOUR });
   await ingest();
   await rollUp(store);
   const file = join(folder, 'history.csv');

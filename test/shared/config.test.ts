@@ -60,6 +60,13 @@ describe('loadConfig', () => {
     expect(found.join('\n')).toMatch(/flag: detector\.alerts = "never"/);
   });
 
+  it('refuses to keep less than a late sample may need', () => {
+    expect(mistakes({ yaml: 'store:\n  minuteRetention: 7d\n' }).join('\n')).toMatch(
+      /leakline\.yaml: store\.minuteRetention = "7d": must be at least a day more than ingester\.maxAge \(8d\)/,
+    );
+    expect(load({ yaml: 'store:\n  minuteRetention: 3d\ningester:\n  maxAge: 2d\n' }).store.minuteRetention).toBe(3 * 86_400_000);
+  });
+
   it('names the line of broken YAML', () => {
     expect(mistakes({ yaml: 'agent:\n  interval: [1\n' }).join('\n')).toMatch(/leakline\.yaml: .*line \d/);
     expect(mistakes({ yaml: '- a\n- b\n' })).toEqual(['leakline.yaml: must be a mapping of sections']);

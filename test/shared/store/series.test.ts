@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BlockColumn } from '../../../shared/series.ts';
+import { readChart } from '../../../shared/store/chart.ts';
 import { curveStepMs, readCurves } from '../../../shared/store/curves.ts';
 import { readFleet } from '../../../shared/store/fleet.ts';
 import { rollUp } from '../../../shared/store/rollups.ts';
@@ -142,16 +143,69 @@ describe('readCurves', () => {
   });
 });
 
+describe('readChart', () => {
+  const range = { from: base, to: base + 3 * HOUR };
+
+  it.each(['anonMin', 'rssLast', 'heapLiveLast'] as const)('draws %s as the blocks have it, at any width', async (column) => {
+    for (const service of ['checkout', 'basket'])
+      for (const points of [2, 4, 20, 400]) {
+        const query = { service, environment: 'production', ...range, points };
+        const [series] = await readCurves(store, query);
+        const { curves, stepMs } = await readChart(store, { ...query, column });
+        const known = [...series!.time.keys()].filter((at) => Number.isFinite(series!.columns[column][at]));
+        expect(stepMs).toBe(series!.blockMs);
+        expect(curves).toEqual([
+          {
+            instance: `${service}-0`,
+            version: '1.4.0',
+            lifetime: series!.lifetime,
+            time: known.map((at) => series!.time[at]),
+            values: known.map((at) => series!.columns[column][at]),
+          },
+        ]);
+      }
+  });
+
+  it('says which signals there are and the newest limit, from samples, minutes and hours alike', async () => {
+    for (const points of [2, 20, 1000])
+      for (const service of ['checkout', 'basket'])
+        expect(await readChart(store, { service, environment: 'production', ...range, points, column: 'workingSetMin' })).toMatchObject({
+          curves: [],
+          told: ['anonMin', 'rssLast', 'heapLiveLast'],
+          memoryLimitBytes: 1e9,
+        });
+  });
+
+  it('knows nothing of who is not there', async () => {
+    const query = { service: 'checkout', environment: 'staging', ...range, points: 4, column: 'rssLast' } as const;
+    expect(await readChart(store, query)).toMatchObject({ curves: [], told: [], memoryLimitBytes: 0 });
+  });
+});
+
 describe('readFleet', () => {
-  it('gives a row per service with a sparkline', async () => {
-    const fleet = await readFleet(store, { from: base, to: base + 3 * HOUR, points: 12 });
-    expect(fleet.map(({ service }) => service)).toEqual(['basket', 'checkout']);
-    const checkout = fleet[1]!;
+  const meanOf = (service: string, from: number, to: number) => {
+    const samples = rows.filter((row) => row.service === service && row.time >= from && row.time < to);
+    return samples.reduce((sum, { rss = 0 }) => sum + rss, 0) / samples.length;
+  };
+
+  it.each([
+    ['hours', 3, HOUR],
+    ['minutes', 12, 900_000],
+  ])('gives a row per service with a sparkline, from %s', async (_, points, stepMs) => {
+    const fleet = await readFleet(store, { from: base, to: base + 4 * HOUR, points: (points * 4) / 3 });
+    expect(fleet).toMatchObject({ from: base, stepMs });
+    expect(fleet.rows.map(({ service }) => service)).toEqual(['basket', 'checkout']);
+    const checkout = fleet.rows[1]!;
     expect(checkout).toMatchObject({ environment: 'production', runtimes: ['nodejs'], versions: ['1.4.0'], instances: 1, lifetimes: 1 });
     expect(checkout.lastSeen).toBe(base + 899 * 10_000);
-    expect(checkout.time).toEqual([...checkout.time].sort((a, b) => a - b));
-    expect(checkout.levelBytes).toBe(checkout.rssBytes.at(-1));
-    const blocks = rows.filter(({ service, time }) => service === 'checkout' && time < base + 900_000);
-    expect(checkout.rssBytes[0]).toBeCloseTo(blocks.reduce((sum, { rss = 0 }) => sum + rss, 0) / blocks.length, 3);
+    for (const { service, rssBytes, levelBytes } of fleet.rows) {
+      expect(rssBytes).toHaveLength((4 * HOUR) / stepMs);
+      rssBytes.forEach((bytes, step) => {
+        const mean = meanOf(service, base + step * stepMs, base + (step + 1) * stepMs);
+        if (Number.isNaN(mean)) expect(bytes).toBeNaN();
+        else expect(bytes).toBeCloseTo(mean, 3);
+      });
+      expect(levelBytes).toBe(rssBytes.filter(Number.isFinite).at(-1));
+    }
   });
 });
