@@ -35,8 +35,8 @@ export interface Sent {
   readonly rows: number;
   /** How late the sending of a tick began at worst: the generator's own fault. */
   readonly lateMs: number;
-  /** From the scheduled moment until the bus had the tick, percentiles. */
-  readonly acknowledgedMs: { readonly p50: number; readonly p99: number; readonly max: number };
+  /** Per probe: from the scheduled moment until the bus had it. */
+  readonly probesOnBusMs: readonly number[];
 }
 
 interface Message {
@@ -46,9 +46,6 @@ interface Message {
 
 /** Resolves once all are acknowledged. One message a partition, from the first on, or from the one that is named. */
 type Send = (messages: readonly Message[], firstPartition?: number) => Promise<void>;
-
-export const percentile = (sorted: readonly number[], share: number): number =>
-  sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? NaN;
 
 async function openProducer(brokers: string[]): Promise<Send> {
   const kafka = connectKafka(kafkaSettings(brokers), createLog({ level: 'silent', secrets: [] }));
@@ -104,7 +101,7 @@ async function generate({ rowsPerSecond, seconds, partitions, to }: Schedule, un
   const ticks = (seconds * 1000) / TICK_MS;
   const startAt = await untilStart();
   let probed = 0;
-  const acknowledgedMs: number[] = [];
+  const probesOnBusMs: number[] = [];
   const sending = new Set<Promise<void>>();
   let failure: unknown;
   let lateMs = 0;
@@ -121,20 +118,20 @@ async function generate({ rowsPerSecond, seconds, partitions, to }: Schedule, un
     if ((tick * TICK_MS) % PROBE_MS === 0) {
       const partition = probed % partitions;
       const key = `probe-${partition}`;
-      const probe = encodeBatch(sampleBatch({ agent: key, seq: probed++, time: at, processes: 1 }));
-      requests.push(send([{ key, gzip: wrap(key, probe, wrapping) }], partition));
+      const number = probed++;
+      const probe = encodeBatch(sampleBatch({ agent: key, seq: number, time: at, processes: 1 }));
+      const taken = send([{ key, gzip: wrap(key, probe, wrapping) }], partition);
+      requests.push(taken.then(() => void (probesOnBusMs[number] = systemClock.now() - at)));
     }
-    const sent = Promise.all(requests)
-      .then(() => void acknowledgedMs.push(systemClock.now() - at))
+    const sent: Promise<void> = Promise.all(requests)
+      .then(() => undefined)
       .catch((error: unknown) => void (failure ??= error))
       .finally(() => sending.delete(sent));
     sending.add(sent);
   }
   await Promise.all(sending);
   if (failure !== undefined) throw failure as Error;
-  acknowledgedMs.sort((a, b) => a - b);
-  const [p50, p99, max] = [0.5, 0.99, 1].map((share) => percentile(acknowledgedMs, share)) as [number, number, number];
-  return { rows: ticks * perTick * PROCESSES + probed, lateMs, acknowledgedMs: { p50, p99, max } };
+  return { rows: ticks * perTick * PROCESSES + probed, lateMs, probesOnBusMs };
 }
 
 /** Only as somebody's child: says `ready` when everything is encoded, waits for the moment to start, says what it sent and stays. */

@@ -20,7 +20,7 @@ import { openStore, type Store } from '../../shared/store/store.ts';
 import { startKafka } from '../harness/kafka-broker.ts';
 import { GroupOffsets, kafkaSettings } from '../harness/kafka-topic.ts';
 import { freePort, LeaklineProcess } from '../harness/leakline-process.ts';
-import { percentile, PROBE_MS, type Schedule, type Sent } from './end-to-end-generator.ts';
+import { PROBE_MS, type Schedule, type Sent } from './end-to-end-generator.ts';
 import { cpuSeconds, findProcess, machineCpuSeconds, memoryTrend, residentBytes } from './process-watch.ts';
 
 const WARM_UP_MS = 20_000;
@@ -74,7 +74,7 @@ async function startPipeline(lifecycle: Lifecycle, way: string): Promise<Pipelin
 
 /** The way of every probe, whose row has the scheduled moment for its time; each goes to the next partition. */
 class ProbeWatch {
-  readonly warmUpMs: number[] = [];
+  /** Per probe, in their order. */
   readonly latencyMs: number[] = [];
   readonly #store: Store;
   readonly #startAt: number;
@@ -115,16 +115,28 @@ class ProbeWatch {
   #see(instance: string, latest: number, now: number): void {
     const before = this.#seen.get(instance) ?? latest;
     for (let at = before + this.#everyMs; at <= latest; at += this.#everyMs) {
-      (at < this.#startAt + WARM_UP_MS ? this.warmUpMs : this.latencyMs).push(now - at);
+      this.latencyMs[(at - this.#startAt) / PROBE_MS] = now - at;
     }
     this.#seen.set(instance, Math.max(before, latest));
   }
 }
 
-const summary = (values: readonly number[]) => {
+function summary(values: readonly number[]) {
   const sorted = [...values].sort((a, b) => a - b);
-  return { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99), max: percentile(sorted, 1), of: sorted.length };
-};
+  const percentile = (share: number) => sorted[Math.ceil(sorted.length * share) - 1];
+  return { p50: percentile(0.5), p99: percentile(0.99), max: percentile(1), of: sorted.length };
+}
+
+function latencies(visibleMs: readonly number[], { probesOnBusMs, lateMs }: Sent) {
+  const warm = WARM_UP_MS / PROBE_MS;
+  const behindBusMs = visibleMs.map((ms, probe) => ms - probesOnBusMs[probe]!);
+  return {
+    visible: summary(visibleMs.slice(warm)),
+    ofItBehindBus: summary(behindBusMs.slice(warm)),
+    warmUp: summary(visibleMs.slice(0, warm)),
+    generatorLate: lateMs,
+  };
+}
 
 /** Sum and count of the ingester's histograms. */
 async function histograms(url: string): Promise<Record<string, { count: number; mean: number }>> {
@@ -200,12 +212,7 @@ async function measure(lifecycle: Lifecycle, rowsPerSecond: number, seconds: num
     rowsPerSecond: Math.round(sent.rows / seconds),
     seconds,
     rows: { sent: sent.rows, stored: rows, perSecondUntilVisible: Math.round(sent.rows / tookS) },
-    latencyMs: {
-      all: summary(probes.latencyMs),
-      warmUp: summary(probes.warmUpMs),
-      acknowledged: sent.acknowledgedMs,
-      generatorLate: sent.lateMs,
-    },
+    latencyMs: latencies(probes.latencyMs, sent),
     atTheEnd: { lagMessages, rollupsBehindS },
     cpuS,
     cpuSecondsPer100kRows: per100kRows,

@@ -14,8 +14,9 @@ export function cpuSeconds(pid: number): number {
 
 /** Time all processors of the machine have worked, whoever for, seconds. */
 export function machineCpuSeconds(): number {
-  const [user, nice, system, , , irq, softirq, steal] = readFileSync('/proc/stat', 'utf8').split(/\s+/).slice(1, 9).map(Number) as number[];
-  return (user! + nice! + system! + irq! + softirq! + steal!) / TICKS_PER_SECOND;
+  const ticks = readFileSync('/proc/stat', 'utf8').split(/\s+/).slice(1, 9).map(Number);
+  const [IDLE, WAITING_FOR_DISK] = [3, 4];
+  return ticks.filter((_, index) => index !== IDLE && index !== WAITING_FOR_DISK).reduce((sum, spent) => sum + spent, 0) / TICKS_PER_SECOND;
 }
 
 export const residentBytes = (pid: number): number => Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * PAGE_BYTES;
