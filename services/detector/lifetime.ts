@@ -3,7 +3,9 @@ import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import { AgeProfile } from './age-profile.ts';
 import { judgeWindow, type Calm, type Growth, type Surroundings } from './growth.ts';
 import type { Policy } from './policy.ts';
+import { forgottenUntil, HITS } from './replay-stops.ts';
 import { Resolution, type Reading } from './resolution.ts';
+import { firstAfter, lastBaseStart } from './series-time.ts';
 import { shapeOf } from './shape.ts';
 import { Teeth } from './teeth.ts';
 import { medianOf, theilSen } from './trend.ts';
@@ -16,8 +18,6 @@ const WINDOWS = [10, 14, 20, 28, 40];
 const EXPLAINED_WINDOWS = [14, 28];
 /** Every so many samples the interval between them is looked at. */
 const SAMPLING_CHECK = 64;
-/** A window must pass this many times in a row, a block apart. */
-const HITS = 2;
 
 /** What earlier lifetimes of the service teach. */
 export interface Past {
@@ -111,7 +111,7 @@ export class Lifetime {
         requestRate: columns.requestRateMean[index] as number,
       };
       if (blockMs === base) this.add(at, values);
-      else this.add(at, values, Math.min(blockMs / base, columns.sampleCount[index] as number), baseStart(columns.timeLast[index], base));
+      else this.add(at, values, Math.min(blockMs / base, columns.sampleCount[index] as number), lastBaseStart(series, index, base));
     }
   }
 
@@ -218,7 +218,8 @@ export class Lifetime {
       if ((this.resolutions[index] as Resolution).advance(at)) this.#stale |= 1 << index;
     }
     if (this.#stale === 0) return false;
-    for (const index of this.resolutions.keys()) if (!this.#matters(index, at, through)) this.#stale &= ~(1 << index);
+    for (const index of this.resolutions.keys())
+      if (at <= forgottenUntil(this.#policy.levelMs[index] as number, through, this.#policy)) this.#stale &= ~(1 << index);
     if (this.#stale !== 0) this.#judge();
     return true;
   }
@@ -229,11 +230,6 @@ export class Lifetime {
       if ((this.#stale & (1 << index)) !== 0) this.#judgeResolution(index, this.#at(index, around));
     this.#stale = 0;
     this.#choose();
-  }
-
-  /** Whether a window passes is told by its last `HITS` blocks. */
-  #matters(index: number, at: number, through: number): boolean {
-    return at > through - this.#policy.shortWatchMs - (HITS + 1) * (this.resolutions[index] as Resolution).widthMs;
   }
 
   /** What earlier lifetimes teach depends on the width of the block. */
@@ -356,22 +352,6 @@ export interface RawReading {
   heapCommitted: number;
   requests: number;
   requestRate: number;
-}
-
-/** First index with a time after `after`, by bisection. */
-export function firstAfter(time: Float64Array, after: number): number {
-  let low = 0;
-  let high = time.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((time[middle] as number) <= after) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-function baseStart(time: number | undefined, baseMs: number): number {
-  return Math.floor((time as number) / baseMs) * baseMs;
 }
 
 function known(value: number | undefined, otherwise: number): number {

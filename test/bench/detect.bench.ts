@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GridWalk } from '../../services/detector/grid-walk.ts';
 import { policyFor } from '../../services/detector/policy.ts';
-import { JUDGED_COLUMNS } from '../../services/detector/judged-columns.ts';
+import { judgedColumns } from '../../services/detector/judged-columns.ts';
 import type { Series } from '../../shared/series.ts';
 import { migrate } from '../../shared/store/migrate.ts';
 import { readSeriesInBatches } from '../../shared/store/series-batches.ts';
@@ -72,7 +72,8 @@ async function scan(store: Store, what: readonly string[]) {
   return { rows: (await store.query<{ rows: number }>(sql))[0]?.rows };
 }
 
-const batches = (store: Store) => readSeriesInBatches(store, { from: START, to: END, blockMs: HOUR, columns: JUDGED_COLUMNS });
+const batches = (store: Store) =>
+  readSeriesInBatches(store, { from: START, to: END, blockMs: HOUR, columns: judgedColumns(HOUR, policy.baseBlockMs) });
 
 async function read(store: Store) {
   let rows = 0;
@@ -89,7 +90,7 @@ async function evaluate(store: Store, kept: GridWalk[]) {
     for (const series of batch) byService.set(series.service, [...(byService.get(series.service) ?? []), series]);
     for (const [service, series] of byService) {
       const walk = new GridWalk(service, 'production', policy, HOUR);
-      for (let at = START + HOUR; at <= END; at += HOUR) walk.replay(at, series, [], END);
+      walk.replayAll({ from: START, to: END, strideMs: HOUR }, series, [], END);
       const { pooled, instances } = walk.history.judge(END);
       judged += instances.length;
       if (pooled.some(({ verdict }) => verdict === 'leak')) leaking.push(service);
