@@ -19,9 +19,12 @@ export interface Stretch {
   readonly strideMs: number;
 }
 
-/** The moment after `at`, strides ahead, up to which nothing happens; `calmUntil` says how long no lifetime comes, goes or falls silent. */
+/**
+ * The moment after `at`, strides ahead, up to which nothing happens; until `calmUntil` no lifetime comes, goes or falls silent. The last
+ * moment before it does is a stop too: what an earlier lifetime teaches is what was closed by then.
+ */
 export function nextStop(at: number, strideMs: number, calmUntil: number, through: number, policy: Policy): number {
-  let strides = Math.floor((calmUntil - at) / strideMs) + 1;
+  let strides = Math.floor((calmUntil - at) / strideMs);
   for (const width of policy.levelMs) {
     const forgotten = Math.floor((forgottenUntil(width, through, policy) - at) / strideMs);
     const closing = (Math.floor(at / width) + 1) * width;
