@@ -9,7 +9,7 @@ import { readSeriesInBatches } from '../../shared/store/series-batches.ts';
 import type { Store } from '../../shared/store/store.ts';
 import { saveJudgements } from '../../shared/store/trends.ts';
 import { createDetector, type Detector, type Evaluation } from '../detector/detector.ts';
-import { JUDGED_COLUMNS } from '../detector/judged-columns.ts';
+import { judgedColumns } from '../detector/judged-columns.ts';
 import { policyFor } from '../detector/policy.ts';
 import { startSchedule } from '../detector/schedule.ts';
 import { createShardedDetector } from '../detector/sharded.ts';
@@ -40,11 +40,13 @@ const WHOLE = ['all'];
 export function createConfiguredDetector({ config }: Pick<Context, 'config'>, store: Store, shards?: Shards): Detector {
   const limitBytes = config.detector.defaultMemoryLimit;
   const names = shards?.owned.map((shard) => `${shard}/${shards.count}`) ?? WHOLE;
+  const policy = policyFor(config.profile, config.detector.alerts);
   return createDetector({
-    policy: policyFor(config.profile, config.detector.alerts),
+    policy,
     ports: {
       async *readSeries(query) {
-        const asked = { ...query, columns: JUDGED_COLUMNS, ...(shards === undefined ? {} : { shards }) };
+        const columns = judgedColumns(query.blockMs, policy.baseBlockMs);
+        const asked = { ...query, columns, ...(shards === undefined ? {} : { shards }) };
         for await (const batch of readSeriesInBatches(store, asked)) yield batch.map((series) => withDefaultLimit(series, limitBytes));
       },
       readIncidentEvents: async () => {

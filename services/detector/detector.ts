@@ -151,10 +151,7 @@ class DetectorRoom implements Detector {
   }
 
   #replay({ from, to, walks }: Slice, strideMs: number, through: number): void {
-    for (const [walk, series] of walks) {
-      const incidents = this.#incidentsOf(walk.history.key);
-      for (let at = from + strideMs; at <= to; at += strideMs) walk.replay(at, series, incidents, through);
-    }
+    for (const [walk, series] of walks) walk.replayAll({ from, to, strideMs }, series, this.#incidentsOf(walk.history.key), through);
   }
 
   async #walkTo(to: number, from: number): Promise<void> {

@@ -6,6 +6,7 @@ import type { Incident, IncidentEvent } from '../../shared/incident.ts';
 import type { Series } from '../../shared/series.ts';
 import { ACTIVE_STATES, reconcile, type LastLeak } from './incidents.ts';
 import type { Policy } from './policy.ts';
+import { nextStop, type Stretch } from './replay-stops.ts';
 import { ServiceHistory } from './service.ts';
 
 /** While an incident is active it is looked at every so many steps: only its end and its figures matter then. */
@@ -39,6 +40,17 @@ export class GridWalk {
     this.#learn(at, series, incidents.some(({ state }) => ACTIVE_STATES.has(state)) ? at : through);
     const wasActive = incidents.some(({ openedAt, resolvedAt }) => openedAt < at && (resolvedAt === null || at <= resolvedAt));
     if (this.history.hasLeak() && this.#isDue(at, wasActive)) this.#lastLeak.set(this.history.key, at);
+  }
+
+  /** Replays the moments of (from, to] that make a difference. */
+  replayAll({ from, to, strideMs }: Stretch, series: readonly Series[], incidents: readonly Incident[], through: number): void {
+    const isWatched = incidents.some(({ state }) => ACTIVE_STATES.has(state));
+    for (let at = from + strideMs; at <= to;) {
+      this.replay(at, series, incidents, through);
+      const mayJump = !isWatched && !this.history.hasLeak();
+      const next = mayJump ? nextStop(at, strideMs, this.history.calmUntil(series), through, this.#policy) : at + strideMs;
+      at = at < to ? Math.min(next, to) : next;
+    }
   }
 
   #learn(at: number, series: readonly Series[], through: number): void {

@@ -1,9 +1,12 @@
 /** One process lifetime as the detector knows it: constant memory, fed with blocks in order, judged at any moment. */
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import { AgeProfile } from './age-profile.ts';
+import { Cascade } from './cascade.ts';
 import { judgeWindow, type Calm, type Growth, type Surroundings } from './growth.ts';
 import type { Policy } from './policy.ts';
-import { Resolution, type Reading } from './resolution.ts';
+import { forgottenUntil, HITS } from './replay-stops.ts';
+import { newReading, type Resolution } from './resolution.ts';
+import { firstAfter, lastBaseStart } from './series-time.ts';
 import { shapeOf } from './shape.ts';
 import { Teeth } from './teeth.ts';
 import { medianOf, theilSen } from './trend.ts';
@@ -16,8 +19,6 @@ const WINDOWS = [10, 14, 20, 28, 40];
 const EXPLAINED_WINDOWS = [14, 28];
 /** Every so many samples the interval between them is looked at. */
 const SAMPLING_CHECK = 64;
-/** A window must pass this many times in a row, a block apart. */
-const HITS = 2;
 
 /** What earlier lifetimes of the service teach. */
 export interface Past {
@@ -43,9 +44,22 @@ export interface Lesson extends Past {
   readonly lastLevel: number;
 }
 
+// One for all: a new one for each block of each lifetime is half the garbage of a start.
+const values: RawReading = {
+  anon: Number.NaN,
+  rss: Number.NaN,
+  workingSet: Number.NaN,
+  swap: Number.NaN,
+  heapUsed: Number.NaN,
+  heapLive: Number.NaN,
+  heapCommitted: Number.NaN,
+  requests: Number.NaN,
+  requestRate: Number.NaN,
+};
+const reading = newReading();
+
 export class Lifetime {
   readonly identity: SeriesIdentity;
-  readonly resolutions: readonly Resolution[];
   readonly profile: AgeProfile;
   signal: MemorySignal | undefined;
   lastTime = Number.NEGATIVE_INFINITY;
@@ -65,8 +79,7 @@ export class Lifetime {
   /** Per resolution and window: how often in a row it passed, and the growth that passed last. */
   readonly #hits: Uint16Array;
   readonly #passing: (Growth | undefined)[] = [];
-  /** Resolutions below this one are finer than the sampling and say nothing more. */
-  #finest = 0;
+  readonly #cascade: Cascade;
   #heapHigh = Number.NaN;
   #requests = Number.NaN;
   #requestsAt = Number.NaN;
@@ -76,11 +89,17 @@ export class Lifetime {
   #tellsHeap = false;
 
   constructor(identity: SeriesIdentity, policy: Policy) {
-    this.identity = identity;
+    // A series is an identity too, but with weeks of blocks, which must not be held for as long as the lifetime is.
+    const { service, environment, version, instance, lifetime, runtime, startedAt } = identity;
+    this.identity = { service, environment, version, instance, lifetime, runtime, startedAt };
     this.#policy = policy;
     this.profile = new AgeProfile(policy.warmUpMs);
-    this.resolutions = policy.levelMs.map((width) => new Resolution(width));
+    this.#cascade = new Cascade(policy.levelMs);
     this.#hits = new Uint16Array(policy.levelMs.length * WINDOWS.length);
+  }
+
+  get resolutions(): readonly Resolution[] {
+    return this.#cascade.levels;
   }
 
   get warmAt(): number {
@@ -99,19 +118,17 @@ export class Lifetime {
       if (at >= until) break;
       this.limitBytes = known(columns.memoryLimitLast[index], this.limitBytes);
       this.heapLimitBytes = known(columns.heapLimitLast[index], this.heapLimitBytes);
-      const values: RawReading = {
-        anon: columns.anonMin[index] as number,
-        rss: columns.rssMin[index] as number,
-        workingSet: columns.workingSetMin[index] as number,
-        swap: columns.swapMin[index] as number,
-        heapUsed: columns.heapUsedMin[index] as number,
-        heapLive: columns.heapLiveLast[index] as number,
-        heapCommitted: columns.heapCommittedLast[index] as number,
-        requests: columns.requestsLast[index] as number,
-        requestRate: columns.requestRateMean[index] as number,
-      };
+      values.anon = columns.anonMin[index] as number;
+      values.rss = columns.rssMin[index] as number;
+      values.workingSet = columns.workingSetMin[index] as number;
+      values.swap = columns.swapMin[index] as number;
+      values.heapUsed = columns.heapUsedMin[index] as number;
+      values.heapLive = columns.heapLiveLast[index] as number;
+      values.heapCommitted = columns.heapCommittedLast[index] as number;
+      values.requests = columns.requestsLast[index] as number;
+      values.requestRate = columns.requestRateMean[index] as number;
       if (blockMs === base) this.add(at, values);
-      else this.add(at, values, Math.min(blockMs / base, columns.sampleCount[index] as number), baseStart(columns.timeLast[index], base));
+      else this.add(at, values, Math.min(blockMs / base, columns.sampleCount[index] as number), lastBaseStart(series, index, base));
     }
   }
 
@@ -136,18 +153,15 @@ export class Lifetime {
     // Reference counting frees at once: what is used is live but for rare cycles, however long ago the last full collection was.
     const heapLive = this.identity.runtime === 'python' ? values.heapUsed : values.heapLive;
     if (time < this.warmAt) return;
-    const reading: Reading = {
-      time,
-      memory: memory > 0 ? memory : Number.NaN,
-      heapUsed: values.heapUsed > 0 ? values.heapUsed : Number.NaN,
-      heapLive: heapLive > 0 ? heapLive : Number.NaN,
-      heapHigh: this.#heapHigh,
-      load,
-    };
+    reading.time = time;
+    reading.memory = memory > 0 ? memory : Number.NaN;
+    reading.heapUsed = values.heapUsed > 0 ? values.heapUsed : Number.NaN;
+    reading.heapLive = heapLive > 0 ? heapLive : Number.NaN;
+    reading.heapHigh = this.#heapHigh;
+    reading.loadSum = Number.isNaN(load) ? 0 : load;
+    reading.loadCount = Number.isNaN(load) ? 0 : 1;
     if (Math.floor(this.samples / SAMPLING_CHECK) > Math.floor(before / SAMPLING_CHECK)) this.#skipTooFine();
-    for (let index = this.#finest; index < this.resolutions.length; index += 1) {
-      if ((this.resolutions[index] as Resolution).add(reading)) this.#stale |= 1 << index;
-    }
+    this.#stale |= this.#cascade.add(reading);
   }
 
   #memoryOf(values: RawReading): number {
@@ -214,26 +228,20 @@ export class Lifetime {
    * known moment says so in `through`: of what is judged long before it nothing is left by then, so it is not.
    */
   advance(at: number, through = at): boolean {
-    for (let index = this.#finest; index < this.resolutions.length; index += 1) {
-      if ((this.resolutions[index] as Resolution).advance(at)) this.#stale |= 1 << index;
-    }
+    this.#stale |= this.#cascade.advance(at);
     if (this.#stale === 0) return false;
-    for (const index of this.resolutions.keys()) if (!this.#matters(index, at, through)) this.#stale &= ~(1 << index);
+    for (const index of this.resolutions.keys())
+      if (at <= forgottenUntil(this.#policy.levelMs[index] as number, through, this.#policy)) this.#stale &= ~(1 << index);
     if (this.#stale !== 0) this.#judge();
     return true;
   }
 
   #judge(): void {
     const around = this.surroundings();
-    for (let index = this.#finest; index < this.resolutions.length; index += 1)
+    for (let index = this.#cascade.finest; index < this.resolutions.length; index += 1)
       if ((this.#stale & (1 << index)) !== 0) this.#judgeResolution(index, this.#at(index, around));
     this.#stale = 0;
     this.#choose();
-  }
-
-  /** Whether a window passes is told by its last `HITS` blocks. */
-  #matters(index: number, at: number, through: number): boolean {
-    return at > through - this.#policy.shortWatchMs - (HITS + 1) * (this.resolutions[index] as Resolution).widthMs;
   }
 
   /** What earlier lifetimes teach depends on the width of the block. */
@@ -274,12 +282,13 @@ export class Lifetime {
 
   #skipTooFine(): void {
     const interval = (this.lastTime - this.firstTime) / Math.max(1, this.samples - 1);
-    const finest = this.resolutions.findLastIndex(({ widthMs }) => widthMs <= 1.1 * interval);
-    for (let index = this.#finest; index < finest; index += 1) {
-      this.#hits.fill(0, index * WINDOWS.length, (index + 1) * WINDOWS.length);
-      this.#stale &= ~(1 << index);
-    }
-    this.#finest = Math.max(this.#finest, finest);
+    const { levels, finest } = this.#cascade;
+    let first = finest;
+    while (first + 1 < levels.length && (levels[first + 1] as Resolution).widthMs <= 1.1 * interval) first += 1;
+    if (first === finest) return;
+    this.#stale |= this.#cascade.leaveOut(first);
+    this.#stale &= -1 << first;
+    this.#hits.fill(0, 0, first * WINDOWS.length);
   }
 
   /** The growth that looks most like a leak and why it is none (yet); undefined before the first window is full. */
@@ -287,7 +296,7 @@ export class Lifetime {
     const around = this.surroundings();
     let best: Growth | Calm | undefined;
     for (const [index, level] of this.resolutions.entries()) {
-      if (index < this.#finest) continue;
+      if (index < this.#cascade.finest) continue;
       for (const count of EXPLAINED_WINDOWS) {
         const growth = judgeWindow(level, count, this.#at(index, around), this.#policy, true);
         if (growth !== undefined && (best === undefined || rank(growth) > rank(best))) best = growth;
@@ -304,6 +313,7 @@ export class Lifetime {
 
   /** What it teaches once it has ended: the level it settled at, or the growth it ended in. */
   lesson(): Lesson {
+    this.#cascade.advance();
     const level = this.#resolutionForAge();
     const { time, floor } = level;
     const to = floor.length;
@@ -336,7 +346,7 @@ export class Lifetime {
   /** The finest resolution that still holds the whole lifetime. */
   #resolutionForAge(): Resolution {
     return (
-      this.resolutions.slice(this.#finest).find((level) => level.closed === level.time.length && level.closed <= 64) ??
+      this.resolutions.slice(this.#cascade.finest).find((level) => level.closed === level.time.length && level.closed <= 64) ??
       (this.resolutions.at(-1) as Resolution)
     );
   }
@@ -356,22 +366,6 @@ export interface RawReading {
   heapCommitted: number;
   requests: number;
   requestRate: number;
-}
-
-/** First index with a time after `after`, by bisection. */
-export function firstAfter(time: Float64Array, after: number): number {
-  let low = 0;
-  let high = time.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((time[middle] as number) <= after) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-function baseStart(time: number | undefined, baseMs: number): number {
-  return Math.floor((time as number) / baseMs) * baseMs;
 }
 
 function known(value: number | undefined, otherwise: number): number {

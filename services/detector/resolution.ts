@@ -8,18 +8,33 @@ const KEPT = 64;
 const UNKNOWN: readonly number[] = Array.from({ length: 2 * KEPT }, () => Number.NaN);
 const RISE_BLOCKS = 40;
 
-/** What one base block says; NaN = unknown. */
+/** What one base block says, or the closed block of a finer resolution; NaN = unknown. Written over by the next one. */
 export interface Reading {
-  /** Start of the base block or time of the sample, ms UTC. */
-  readonly time: number;
-  readonly memory: number;
-  readonly heapUsed: number;
-  readonly heapLive: number;
+  /** Start of the block or time of the sample, ms UTC. */
+  time: number;
+  memory: number;
+  heapUsed: number;
+  heapLive: number;
   /** Most the heap ever needed: committed where known, else the highest use so far. */
-  readonly heapHigh: number;
-  /** Requests per second. */
-  readonly load: number;
+  heapHigh: number;
+  /** Sum of the requests per second told, and how many of them there are. */
+  loadSum: number;
+  loadCount: number;
 }
+
+export const newReading = (): Reading => ({
+  time: Number.NaN,
+  memory: Number.NaN,
+  heapUsed: Number.NaN,
+  heapLive: Number.NaN,
+  heapHigh: Number.NaN,
+  loadSum: 0,
+  loadCount: 0,
+});
+
+/** Did a block close, so that `closedReading` is there to be handed on, and is it one of the kept? */
+export const Handed = { nothing: 0, on: 1, onAndKept: 2 } as const;
+export type Handed = (typeof Handed)[keyof typeof Handed];
 
 export class Resolution {
   readonly widthMs: number;
@@ -48,14 +63,14 @@ export class Resolution {
   #lowestAt = 0;
   #highestAt = 0;
 
+  /** What the block that closed last says, for wider ones. */
+  closedReading = newReading();
+  /** What the open block says so far. */
+  #soFar = newReading();
+  #isEmpty = true;
+  /** Number and end of the open block; of the last one where none is. */
   #open = Number.NaN;
   #openEnd = Number.NaN;
-  #floor = Number.NaN;
-  #heapUsed = Number.NaN;
-  #heapLive = Number.NaN;
-  #heapHigh = Number.NaN;
-  #loadSum = 0;
-  #loadCount = 0;
 
   constructor(widthMs: number) {
     this.widthMs = widthMs;
@@ -74,63 +89,76 @@ export class Resolution {
     return this.#rise.at(this.closed - this.time.length + index);
   }
 
-  /** Adds a reading; readings before the open block are late and ignored. Returns whether a block was closed by it. */
-  add(reading: Reading): boolean {
+  /** Adds a reading; readings before the open block are late and ignored. */
+  add(reading: Reading): Handed {
     const { time } = reading;
-    let closed = false;
+    let handed: Handed = Handed.nothing;
     if (!(time < this.#openEnd && time >= this.#openEnd - this.widthMs)) {
       const block = Math.floor(time / this.widthMs);
-      if (block < this.#open) return false;
-      closed = this.#close();
+      if (block < this.#open) return Handed.nothing;
+      handed = this.#close();
       this.#open = block;
       this.#openEnd = (block + 1) * this.widthMs;
     }
-    const { memory, heapUsed, heapLive, heapHigh, load } = reading;
-    this.#floor = lower(this.#floor, memory);
-    this.#heapUsed = lower(this.#heapUsed, heapUsed);
-    if (!Number.isNaN(heapLive)) this.#heapLive = heapLive;
-    if (!Number.isNaN(heapHigh)) this.#heapHigh = heapHigh;
-    if (!Number.isNaN(load)) {
-      this.#loadSum += load;
-      this.#loadCount += 1;
-    }
-    return closed;
+    const soFar = this.#soFar;
+    if (this.#isEmpty) soFar.time = this.#open * this.widthMs;
+    const { memory, heapUsed, heapLive, heapHigh } = reading;
+    soFar.memory = lower(soFar.memory, memory);
+    soFar.heapUsed = lower(soFar.heapUsed, heapUsed);
+    if (!Number.isNaN(heapLive)) soFar.heapLive = heapLive;
+    if (!Number.isNaN(heapHigh)) soFar.heapHigh = heapHigh;
+    soFar.loadSum += reading.loadSum;
+    soFar.loadCount += reading.loadCount;
+    this.#isEmpty = false;
+    return handed;
   }
 
   /** Closes the open block once its end has passed. */
-  advance(at: number): boolean {
-    return this.#openEnd <= at && this.#close();
+  advance(at: number): Handed {
+    return this.#openEnd <= at ? this.#close() : Handed.nothing;
   }
 
-  #close(): boolean {
-    const had = !Number.isNaN(this.#floor);
-    if (had) {
-      const middle = (this.#open + 0.5) * this.widthMs;
-      const before = this.time.length;
-      if (before > 0 && (this.time[before - 1] as number) >= middle) return this.#reset(false);
-      this.time.push(middle);
-      this.floor.push(this.#floor);
-      this.heapUsed = appended(this.heapUsed, before, this.#heapUsed);
-      this.heapLive = appended(this.heapLive, before, this.#heapLive);
-      this.heapHigh = appended(this.heapHigh, before, this.#heapHigh);
-      this.load = appended(this.load, before, this.#loadCount > 0 ? this.#loadSum / this.#loadCount : Number.NaN);
-      if (this.closed === 0) this.firstTime = middle;
-      this.closed += 1;
-      this.#hold();
-      // Trimmed by halves, so that the cost of shifting is spread over many blocks.
-      if (this.time.length >= KEPT * 2) this.#forget(KEPT);
-    }
-    return this.#reset(had);
+  /** Hands on what the open block says so far and forgets it; false where it says nothing. */
+  handOnOpen(): boolean {
+    if (this.#isEmpty) return false;
+    this.#handOn();
+    return true;
   }
 
-  #reset(closed: boolean): boolean {
-    this.#floor = Number.NaN;
-    this.#heapUsed = Number.NaN;
-    this.#heapLive = Number.NaN;
-    this.#heapHigh = Number.NaN;
-    this.#loadSum = 0;
-    this.#loadCount = 0;
-    return closed;
+  #close(): Handed {
+    if (this.#isEmpty) return Handed.nothing;
+    const isKept = this.#keep();
+    this.#handOn();
+    return isKept ? Handed.onAndKept : Handed.on;
+  }
+
+  #keep(): boolean {
+    const { memory, heapUsed, heapLive, heapHigh, loadSum, loadCount } = this.#soFar;
+    if (Number.isNaN(memory)) return false;
+    const middle = (this.#open + 0.5) * this.widthMs;
+    const before = this.time.length;
+    if (before > 0 && (this.time[before - 1] as number) >= middle) return false;
+    this.time.push(middle);
+    this.floor.push(memory);
+    this.heapUsed = appended(this.heapUsed, before, heapUsed);
+    this.heapLive = appended(this.heapLive, before, heapLive);
+    this.heapHigh = appended(this.heapHigh, before, heapHigh);
+    this.load = appended(this.load, before, loadCount > 0 ? loadSum / loadCount : Number.NaN);
+    if (this.closed === 0) this.firstTime = middle;
+    this.closed += 1;
+    this.#hold();
+    // Trimmed by halves, so that the cost of shifting is spread over many blocks.
+    if (this.time.length >= KEPT * 2) this.#forget(KEPT);
+    return true;
+  }
+
+  #handOn(): void {
+    const soFar = this.closedReading;
+    this.closedReading = this.#soFar;
+    this.#soFar = soFar;
+    soFar.memory = soFar.heapUsed = soFar.heapLive = soFar.heapHigh = Number.NaN;
+    soFar.loadSum = soFar.loadCount = 0;
+    this.#isEmpty = true;
   }
 
   #hold(): void {

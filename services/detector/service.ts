@@ -3,9 +3,10 @@ import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import { serviceKey } from './incidents.ts';
 import { compareVersions, type Aged } from './canary.ts';
-import { firstAfter, Lifetime, type Lesson, type Past } from './lifetime.ts';
+import { Lifetime, type Lesson, type Past } from './lifetime.ts';
 import type { Policy } from './policy.ts';
 import { recurringFrom } from './recurrence.ts';
+import { firstAfter, speaksUntil } from './series-time.ts';
 import { judgeLifetime } from './verdict.ts';
 import { poolJudgements } from './pool.ts';
 
@@ -78,6 +79,28 @@ export class ServiceHistory {
     const lifetime = this.#lifetimeOf(series);
     lifetime.addSeries(series, until);
     this.lastTime = Math.max(this.lastTime, lifetime.lastTime);
+  }
+
+  /** How long, by these series, nothing happens but that blocks come in: no lifetime begins, ends, falls silent or speaks again. */
+  calmUntil(series: readonly Series[]): number {
+    let until = Number.POSITIVE_INFINITY;
+    const told = new Set<Lifetime>();
+    for (const one of series) {
+      const lifetime = this.lifetimes.get(one.lifetime);
+      if (lifetime !== undefined) until = Math.min(until, one.endedAt ?? Number.POSITIVE_INFINITY);
+      if (lifetime === undefined || this.#quiet.has(lifetime)) {
+        const after = lifetime?.lastTime ?? this.#retired.get(one.lifetime) ?? Number.NEGATIVE_INFINITY;
+        until = Math.min(until, one.time[firstAfter(one.time, after)] ?? Number.POSITIVE_INFINITY);
+      } else {
+        told.add(lifetime);
+        until = speaksUntil(one, lifetime.lastTime, this.#policy.baseBlockMs, this.#policy.quietMs, until);
+      }
+    }
+    for (const lifetime of this.lifetimes.values()) {
+      if (!told.has(lifetime))
+        until = Math.min(until, lifetime.lastTime + this.#policy[this.#quiet.has(lifetime) ? 'silenceMs' : 'quietMs']);
+    }
+    return until;
   }
 
   /** Closes blocks, learns from lifetimes that ended, judges what is new. `through` as in Lifetime. Returns whether anything changed. */

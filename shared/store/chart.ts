@@ -2,7 +2,7 @@
 import type { BlockColumn } from '../series.ts';
 import { curveStepMs, type CurvesQuery } from './curves.ts';
 import { decodeNative } from './native-read.ts';
-import { aggregateOf, blockStartOf, sourceOf } from './series.ts';
+import { aggregateOf, blockNumberOf, sourceOf } from './series.ts';
 import type { Store } from './store.ts';
 
 /** Columns of the rollups that tell what a chart draws; raw samples have them without what is behind the last underscore. */
@@ -47,12 +47,19 @@ export async function readChart(store: Store, query: ChartQuery): Promise<Chart>
   const { service, environment, column, signal } = query;
   const stepMs = curveStepMs(query.to - query.from, query.points);
   const source = sourceOf(stepMs);
-  const params = { service, environment, from: Math.floor(query.from / stepMs) * stepMs, to: Math.ceil(query.to), blockMs: stepMs };
+  const params = {
+    service,
+    environment,
+    from: Math.floor(query.from / stepMs) * stepMs,
+    to: Math.ceil(query.to),
+    blockMs: stepMs,
+    blockSeconds: Math.floor(stepMs / 1000),
+  };
   const range = `${source.time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${source.time} < fromUnixTimestamp64Milli({to:Int64})`;
   const curves = `
     SELECT instance, lifetime, CAST(max(version_) AS String) AS version, groupArray(toFloat64(block)) AS time, groupArray(value) AS values
     FROM (
-      SELECT instance, lifetime, ${blockStartOf(source)} AS block, max(version) AS version_, toFloat64(${aggregateOf(column, source)}) AS value
+      SELECT instance, lifetime, ${blockNumberOf(source)} * {blockMs:Int64} AS block, max(version) AS version_, toFloat64(${aggregateOf(column, source)}) AS value
       FROM ${source.table} FINAL WHERE ${WHERE} AND ${range}
       GROUP BY instance, lifetime, block
     )

@@ -1,7 +1,7 @@
 /** Reads lifetimes as blocks for the detector and the charts: from raw samples below a minute, from rollups above. */
 import type { Runtime } from '../sample.ts';
 import { BLOCK_COLUMNS, type BlockColumn, type Series } from '../series.ts';
-import { decodeNative } from './native-read.ts';
+import { decodeNative, type NativeTable } from './native-read.ts';
 import type { Shards } from '../shard.ts';
 import type { SqlParams } from './parameters.ts';
 import type { Store } from './store.ts';
@@ -84,7 +84,10 @@ const rowByRow = (source: Source): Source => ({
   max: (metric) => `${metric}_max`,
 });
 
-const AGGREGATE: Readonly<Record<BlockColumn, (source: Source) => string>> = {
+/** What is measured, not counted: may be absent. */
+type MeasuredColumn = Exclude<BlockColumn, 'sampleCount' | 'timeLast'>;
+
+const AGGREGATE: Readonly<Record<MeasuredColumn, (source: Source) => string>> = {
   rssMin: (source) => source.min('rss'),
   rssLast: (source) => source.last('rss'),
   rssMax: (source) => source.max('rss'),
@@ -103,50 +106,66 @@ const AGGREGATE: Readonly<Record<BlockColumn, (source: Source) => string>> = {
   cpuSecondsLast: (source) => source.last('cpu_seconds'),
   // Agents send counters; only history files carry a rate.
   requestRateMean: () => 'CAST(NULL AS Nullable(Float64))',
-  sampleCount: (source) => source.samples,
-  timeLast: (source) => `toUnixTimestamp64Milli(${source.lastTime})`,
 };
 
 /** The aggregate over the rows of a block. */
-export const aggregateOf = (column: BlockColumn, source: Source): string => AGGREGATE[column](source);
+export const aggregateOf = (column: MeasuredColumn, source: Source): string => AGGREGATE[column](source);
 
-export const blockStartOf = (source: Source) =>
-  source.stepMs === 1
-    ? 'intDiv(toUnixTimestamp64Milli(time), {blockMs:Int64}) * {blockMs:Int64}'
-    : `intDiv(toUnixTimestamp(${source.time}) * 1000, {blockMs:Int64}) * {blockMs:Int64}`;
+/** A source wider than a millisecond keeps time in seconds. */
+export const blockNumberOf = ({ stepMs, time }: Source) =>
+  stepMs === 1 ? `intDiv(toUnixTimestamp64Milli(${time}), {blockMs:Int64})` : `intDiv(toUnixTimestamp(${time}), {blockSeconds:UInt32})`;
+
+const mayBeAbsent = (column: BlockColumn): boolean => column !== 'sampleCount' && column !== 'timeLast';
+
+/** The last time as an offset within the block, so that it is a small number. */
+const valueOf = (column: BlockColumn, source: Source): string =>
+  column === 'sampleCount'
+    ? `toUInt32(${source.samples})`
+    : column === 'timeLast'
+      ? `toUInt32(toUnixTimestamp64Milli(${source.lastTime}) - block * {blockMs:Int64})`
+      : `toFloat64(${AGGREGATE[column](source)})`;
 
 /**
- * The engine leaves NULLs out of arrays, which spares most of the work and of the bytes, as most runtimes tell but few of the columns;
- * `absent` says with a bit per column where they were.
+ * One row per lifetime with an array per column, in the order of the table's key, so that nothing is sorted and no lifetime is held
+ * longer than it is read (GROUP BY must name the columns of the table themselves: by an alias of a cast it would hold them all; one
+ * thread, for merging the order of two costs a third more). The
+ * engine leaves NULLs out of arrays, which spares most of the work and of the bytes, as most runtimes tell but few of the columns;
+ * `absent` says with a bit per column where they were, once where they were the same in every block.
  */
 function seriesSql(source: Source, query: SeriesQuery, columns: readonly BlockColumn[]): string {
   const { services, names, instance } = query;
-  const once = (what: string) => (source.isBlock ? what : `max(${what})`);
-  const blocks = columns.map((column) => `toFloat64(${AGGREGATE[column](source)}) AS ${column}`);
-  const absent = columns.map((column, bit) => `bitShiftLeft(toUInt32(isNull(${column})), ${String(bit)})`).join(' + ');
-  return `
-    SELECT
-      CAST(service AS String) AS service, CAST(max(environment_) AS String) AS environment, CAST(max(version_) AS String) AS version,
-      instance, lifetime, CAST(max(runtime_) AS String) AS runtime, toFloat64(min(started)) AS startedAt,
-      groupArray(toFloat64(block)) AS time, groupArray(absent_) AS absent,
-      ${columns.map((column) => `groupArray(${column}) AS ${column}`).join(', ')}
-    FROM (
+  const rows = `
+    FROM ${source.table} FINAL
+    WHERE ${source.time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${source.time} < fromUnixTimestamp64Milli({to:Int64})
+      ${services === undefined ? '' : inPairs(services)}
+      ${names === undefined ? '' : `AND ${inNames(names)}`}
+      ${instance === undefined ? '' : 'AND instance = {instance:String}'}
+      ${query.shards === undefined ? '' : 'AND CRC32(service) % {shardCount:UInt32} IN {shards:Array(UInt32)}'}`;
+  const blocks = source.isBlock
+    ? rows
+    : `FROM (
       SELECT
-        service, instance, lifetime, ${blockStartOf(source)} AS block,
-        ${once('environment')} AS environment_, ${once('version')} AS version_, ${once('runtime')} AS runtime_,
-        ${source.isBlock ? '' : 'min'}(toUnixTimestamp64Milli(process_started_at)) AS started, ${blocks.join(', ')},
-        toUInt32(${absent}) AS absent_
-      FROM ${source.table} FINAL
-      WHERE ${source.time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${source.time} < fromUnixTimestamp64Milli({to:Int64})
-        ${services === undefined ? '' : inPairs(services)}
-        ${names === undefined ? '' : `AND ${inNames(names)}`}
-        ${instance === undefined ? '' : 'AND instance = {instance:String}'}
-        ${query.shards === undefined ? '' : 'AND CRC32(service) % {shardCount:UInt32} IN {shards:Array(UInt32)}'}
-      ${source.isBlock ? '' : 'GROUP BY service, instance, lifetime, block'}
-    )
+        service, instance, lifetime, ${blockNumberOf(source)} AS block, max(environment) AS environment_, max(version) AS version_,
+        max(runtime) AS runtime_, min(process_started_at) AS process_started_at_
+        ${columns.map((column) => `, ${valueOf(column, source)} AS ${column}_`).join('')}
+      ${rows}
+      GROUP BY service, instance, lifetime, block
+    )`;
+  const block = source.isBlock ? blockNumberOf(source) : 'block';
+  const own = source.isBlock ? '' : '_';
+  const value = (column: BlockColumn) => (source.isBlock ? valueOf(column, source) : `${column}_`);
+  const absent = columns.filter(mayBeAbsent).map((column, bit) => `bitShiftLeft(toUInt32(isNull(${value(column)})), ${String(bit)})`);
+  return `
+    WITH ${block} AS block, ${absent.reduce((sum, bit) => `bitOr(${sum}, ${bit})`, 'toUInt32(0)')} AS mask
+    SELECT
+      CAST(service AS String) AS serviceName, CAST(max(environment${own}) AS String) AS environmentName,
+      CAST(max(version${own}) AS String) AS versionName, instance, lifetime, CAST(max(runtime${own}) AS String) AS runtimeName,
+      toFloat64(min(toUnixTimestamp64Milli(process_started_at${own}))) AS startedAt, groupArray(toUInt32(block - {firstBlock:Int64})) AS blocks,
+      if(min(mask) = max(mask), [any(mask)], groupArray(mask)) AS absent
+      ${columns.map((column) => `, groupArray(${value(column)}) AS ${column}`).join('')}
+    ${blocks}
     GROUP BY service, instance, lifetime
-    ORDER BY service, instance, lifetime
-    ${source.isBlock ? 'SETTINGS optimize_aggregation_in_order = 1' : ''}`;
+    SETTINGS optimize_aggregation_in_order = 1, max_threads = 1`;
 }
 
 /** Of one service, as every chart asks for, without putting a pair together for every row. */
@@ -157,7 +176,7 @@ const inPairs = (services: NonNullable<SeriesQuery['services']>) =>
 
 const inNames = ({ before }: NameRange) => `service >= {first:String}${before === undefined ? '' : ' AND service < {before:String}'}`;
 
-/** Blocks arrive in the order the engine's threads finished them. */
+/** Blocks may arrive in the order the engine's threads finished them; undefined where they are in order. */
 function inOrder(time: Float64Array): Uint32Array | undefined {
   for (let at = 1; at < time.length; at++) {
     if (time[at]! < time[at - 1]!) return Uint32Array.from(time.keys()).sort((a, b) => time[a]! - time[b]!);
@@ -174,14 +193,27 @@ function permuted(values: Float64Array, order: Uint32Array | undefined): Float64
 
 const boundsOf = (names: NameRange | undefined) => ({ first: names?.first ?? '', before: names?.before ?? '' });
 
-/** With NaN where the bit of the column is set in `absent`. */
+// Loops, as `map` of a typed array takes ten times as long.
+function startsOf(blocks: Float64Array, from: number, blockMs: number): Float64Array {
+  const time = new Float64Array(blocks.length);
+  for (let at = 0; at < time.length; at++) time[at] = from + blocks[at]! * blockMs;
+  return time;
+}
+
+function sumsOf(a: Float64Array, b: Float64Array): Float64Array {
+  const sums = new Float64Array(a.length);
+  for (let at = 0; at < sums.length; at++) sums[at] = a[at]! + b[at]!;
+  return sums;
+}
+
+/** With NaN where the bit of the column is set in `absent`, which has one mask for all blocks or one for each. */
 function withAbsent(values: Float64Array, absent: Float64Array, bit: number, unknown: Float64Array): Float64Array {
-  if (values.length === absent.length) return values;
+  if (values.length === unknown.length) return values;
   if (values.length === 0) return unknown;
-  const filled = new Float64Array(absent.length);
+  const all = new Float64Array(absent.length);
   let next = 0;
-  for (let at = 0; at < absent.length; at++) filled[at] = (absent[at]! >>> bit) & 1 ? Number.NaN : values[next++]!;
-  return filled;
+  for (let at = 0; at < all.length; at++) all[at] = (absent[at]! >>> bit) & 1 ? Number.NaN : values[next++]!;
+  return all;
 }
 
 async function readEnds(store: Store, query: SeriesQuery): Promise<ReadonlyMap<string, number>> {
@@ -202,10 +234,13 @@ export async function readSeries(store: Store, query: SeriesQuery): Promise<Seri
   const { blockMs, services = [], columns = BLOCK_COLUMNS } = query;
   const found = sourceOf(blockMs);
   const source = found.stepMs === blockMs ? rowByRow(found) : found;
+  const from = Math.floor(query.from / blockMs) * blockMs;
   const params: SqlParams = {
-    from: Math.floor(query.from / blockMs) * blockMs,
+    from,
     to: Math.ceil(query.to),
     blockMs,
+    blockSeconds: Math.floor(blockMs / 1000),
+    firstBlock: from / blockMs,
     services: services.map(({ service }) => service),
     environments: services.map(({ environment }) => environment),
     pairs: services.map(({ service, environment }) => `${service}\0${environment}`),
@@ -218,27 +253,35 @@ export async function readSeries(store: Store, query: SeriesQuery): Promise<Seri
     store.queryBytes(seriesSql(source, query, columns), 'Native', params, { signal: query.signal }),
     readEnds(store, query),
   ]);
-  const table = decodeNative(bytes);
-  const column = (name: string) => table.strings(name);
-  const [service, environment, version, instance, lifetime, runtime] = [
-    'service',
-    'environment',
-    'version',
-    'instance',
-    'lifetime',
-    'runtime',
-  ].map(column) as [string[], string[], string[], string[], string[], string[]];
+  return seriesOf(decodeNative(bytes), from, blockMs, columns, ends);
+}
+
+/** `ends`: of lifetimes that were seen to end. */
+function seriesOf(
+  table: NativeTable,
+  from: number,
+  blockMs: number,
+  columns: readonly BlockColumn[],
+  ends: ReadonlyMap<string, number>,
+): Series[] {
+  const [service, environment, version, instance, lifetime, runtime] = (
+    ['serviceName', 'environmentName', 'versionName', 'instance', 'lifetime', 'runtimeName'] as const
+  ).map((name) => table.strings(name)) as [string[], string[], string[], string[], string[], string[]];
   const startedAt = table.numbers('startedAt');
-  const times = table.arrays('time');
   const absents = table.arrays('absent');
-  const asked = BLOCK_COLUMNS.map((name) => ({
-    name,
-    bit: columns.indexOf(name),
-    values: columns.includes(name) ? table.arrays(name) : [],
-  }));
-  return times.map((time, row) => {
+  const nullable = columns.filter(mayBeAbsent);
+  const told = columns.map((name) => ({ name, bit: nullable.indexOf(name), values: table.arrays(name) }));
+  // One array serves all lifetimes of a length.
+  let unknown = new Float64Array(0);
+  const series = table.arrays('blocks').map((blocks, row): Series => {
+    if (unknown.length !== blocks.length) unknown = new Float64Array(blocks.length).fill(Number.NaN);
+    const time = startsOf(blocks, from, blockMs);
     const order = inOrder(time);
-    const unknown = new Float64Array(time.length).fill(Number.NaN);
+    const all = Object.fromEntries(BLOCK_COLUMNS.map((name) => [name, unknown])) as Record<BlockColumn, Float64Array>;
+    for (const { name, bit, values } of told) {
+      if (name === 'timeLast') all[name] = permuted(sumsOf(time, values[row]!), order);
+      else all[name] = permuted(withAbsent(values[row]!, absents[row]!, bit, unknown), order);
+    }
     const endedAt = ends.get(lifetime[row]!);
     return {
       service: service[row]!,
@@ -251,12 +294,13 @@ export async function readSeries(store: Store, query: SeriesQuery): Promise<Seri
       ...(endedAt === undefined ? {} : { endedAt }),
       blockMs,
       time: permuted(time, order),
-      columns: Object.fromEntries(
-        asked.map(({ name, bit, values }) => [
-          name,
-          bit < 0 ? unknown : permuted(withAbsent(values[row]!, absents[row]!, bit, unknown), order),
-        ]),
-      ) as Record<BlockColumn, Float64Array>,
+      columns: all,
     };
   });
+  return series.sort(byKey);
 }
+
+const byKey = (a: Series, b: Series): number =>
+  compare(a.service, b.service) || compare(a.instance, b.instance) || compare(a.lifetime, b.lifetime);
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -1,0 +1,60 @@
+/**
+ * A detector that starts, and its rounds after that: `node --expose-gc --import tsx test/bench/detect-rounds.bench.ts [LIFETIMES] [DIRECTORY]`.
+ * The fleet of made-fleet.ts with two weeks of hours and its last two days in minutes, through the ports of the service: what is read and
+ * what is saved included. Memory is what the garbage collector leaves, buffers outside the heap too. A DIRECTORY is kept and used again.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createConfiguredDetector } from '../../services/cli/detecting.ts';
+import { policyFor } from '../../services/detector/policy.ts';
+import { loadConfig } from '../../shared/config.ts';
+import { migrate } from '../../shared/store/migrate.ts';
+import { openStore } from '../../shared/store/store.ts';
+import { fillLifetimes, fillRollups, HOUR, measured, MINUTE, START } from './made-fleet.ts';
+
+const FINE_FROM = START + 12 * 24 * HOUR;
+const NOW = FINE_FROM + 48 * HOUR;
+const STEP = 5 * MINUTE;
+/** One of ten looks back further. */
+const ROUNDS = 10;
+
+const lifetimes = Number(process.argv[2] ?? 2000);
+const directory = process.argv[3] ?? mkdtempSync(join(tmpdir(), 'leakline-bench-'));
+const store = await openStore({ path: directory, maxMemoryBytes: 4 * 1024 ** 3 });
+await migrate(store, { rawRetentionMs: 1e12, rollupRetentionMs: 1e12 });
+const [present] = await store.query<{ rows: number }>('SELECT count() AS rows FROM lifetimes');
+if (present?.rows !== lifetimes) {
+  await fillRollups(store, 'hour_rollups', lifetimes, START, FINE_FROM);
+  await fillRollups(store, 'minute_rollups', lifetimes, FINE_FROM - HOUR, NOW + ROUNDS * STEP + HOUR);
+  await fillLifetimes(store);
+}
+const held = () => {
+  globalThis.gc?.();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+};
+const detector = createConfiguredDetector({ config: loadConfig({ env: {}, flags: {}, readFile: () => '' }) }, store);
+const evaluate = async (at: number) => {
+  const { instances, pooled, events } = await detector.evaluate(at + policyFor('production').latenessMs);
+  return { judged: instances.length, leaking: pooled.filter(({ verdict }) => verdict === 'leak').length, events: events.length };
+};
+
+const before = held();
+const start = await measured('start: two weeks of hours and two days of minutes', () => evaluate(NOW));
+const bytesPerLifetime = Math.round((held() - before) / lifetimes);
+let roundSeconds = 0;
+for (let round = 1; round <= ROUNDS; round += 1) {
+  roundSeconds += (await measured(`round ${String(round)}`, () => evaluate(NOW + round * STEP))).cpuSeconds;
+}
+console.log(
+  JSON.stringify({
+    startMsPerLifetime: (1e3 * start.cpuSeconds) / lifetimes,
+    roundMsPerLifetime: (1e3 * roundSeconds) / ROUNDS / lifetimes,
+    // Told with `node --expose-gc` alone.
+    ...(globalThis.gc === undefined ? {} : { bytesPerLifetime }),
+  }),
+);
+await store.close();
+if (process.argv[3] === undefined) rmSync(directory, { recursive: true, force: true });
+process.exit(0);
