@@ -1,7 +1,8 @@
 /**
- * A detector that starts, and its rounds after that: `node --expose-gc --import tsx test/bench/detect-rounds.bench.ts [LIFETIMES] [DIRECTORY]`.
- * The fleet of made-fleet.ts with two weeks of hours and its last two days in minutes, through the ports of the service: what is read and
- * what is saved included. Memory is what the garbage collector leaves, buffers outside the heap too. A DIRECTORY is kept and used again.
+ * A detector that starts, and its rounds after that: `node --expose-gc --import tsx test/bench/detect-rounds.bench.ts [LIFETIMES]`. The
+ * fleet of made-fleet.ts with two weeks of hours and its last two days in minutes, through the ports of the service: what is read and what
+ * is saved included. Minutes come five at a time and are merged as the engine likes, as they are when an ingester writes them. Memory is
+ * what the garbage collector leaves, buffers outside the heap too.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,15 +21,14 @@ const STEP = 5 * MINUTE;
 const ROUNDS = 10;
 
 const lifetimes = Number(process.argv[2] ?? 2000);
-const directory = process.argv[3] ?? mkdtempSync(join(tmpdir(), 'leakline-bench-'));
+const directory = mkdtempSync(join(tmpdir(), 'leakline-bench-'));
 const store = await openStore({ path: directory, maxMemoryBytes: 4 * 1024 ** 3 });
 await migrate(store, { rawRetentionMs: 1e12, rollupRetentionMs: 1e12 });
-const [present] = await store.query<{ rows: number }>('SELECT count() AS rows FROM lifetimes');
-if (present?.rows !== lifetimes) {
-  await fillRollups(store, 'hour_rollups', lifetimes, START, FINE_FROM);
-  await fillRollups(store, 'minute_rollups', lifetimes, FINE_FROM - HOUR, NOW + ROUNDS * STEP + HOUR);
-  await fillLifetimes(store);
-}
+await fillRollups(store, 'hour_rollups', lifetimes, START, FINE_FROM);
+await fillLifetimes(store);
+const fillMinutes = (from: number) => fillRollups(store, 'minute_rollups', lifetimes, from, from + STEP);
+for (let from = FINE_FROM - HOUR; from < NOW; from += STEP) await fillMinutes(from);
+
 const held = () => {
   globalThis.gc?.();
   const { heapUsed, arrayBuffers } = process.memoryUsage();
@@ -45,6 +45,7 @@ const start = await measured('start: two weeks of hours and two days of minutes'
 const bytesPerLifetime = Math.round((held() - before) / lifetimes);
 let roundSeconds = 0;
 for (let round = 1; round <= ROUNDS; round += 1) {
+  await fillMinutes(NOW + (round - 1) * STEP);
   roundSeconds += (await measured(`round ${String(round)}`, () => evaluate(NOW + round * STEP))).cpuSeconds;
 }
 console.log(
@@ -56,5 +57,5 @@ console.log(
   }),
 );
 await store.close();
-if (process.argv[3] === undefined) rmSync(directory, { recursive: true, force: true });
+rmSync(directory, { recursive: true, force: true });
 process.exit(0);

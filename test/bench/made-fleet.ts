@@ -36,8 +36,6 @@ export async function fillRollups(store: Store, table: 'hour_rollups' | 'minute_
       FROM numbers_mt(${first}, ${Math.min(ROWS_PER_INSERT, rows - first)})
       SETTINGS max_block_size = 65536, min_insert_block_size_rows = 262144, min_insert_block_size_bytes = 268435456`);
   }
-  // Merging goes on for minutes otherwise, and would be counted with whatever is measured.
-  await store.command(`OPTIMIZE TABLE ${table} FINAL`);
 }
 
 /** What tells the reader how to cut the fleet into batches. */
