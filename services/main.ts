@@ -215,6 +215,26 @@ selecting('replay', 'send dead letters again, by id or by --reason and --since t
   });
 
 program
+  .command('backup')
+  .description('save a copy of the embedded store while it runs')
+  .argument('<to>', 'file to write, or a folder for one that is named after the moment')
+  .option('--url <url>', 'console to ask', env['LEAKLINE_URL'] ?? 'http://127.0.0.1:8420')
+  .action(async (to: string, options: { url: string }) => {
+    const { saveBackup } = await import('./cli/backup.ts');
+    await saveBackup(consoleAt(options.url), to);
+  });
+
+program
+  .command('restore')
+  .description('make the embedded store from a backup')
+  .argument('<from>', 'file made by leakline backup')
+  .option('--data <dir>', 'directory the embedded store is made in')
+  .action(async (from: string, options: { data?: string }) => {
+    const [{ restoreBackup }, { configFrom }] = await Promise.all([import('./cli/backup.ts'), import('./cli/context.ts')]);
+    await restoreBackup(configFrom(globals(), { data: options.data }, env), from);
+  });
+
+program
   .command('backtest')
   .description('judge history: what would have been found, and when, beside what two rules in use would have said')
   .argument('[files...]', 'CSV or NDJSON, also .gz, or folders of them')
@@ -273,6 +293,7 @@ function exitCodeOf(error: unknown): number {
     case 'LKL_ERR_CONFIG':
     case 'LKL_ERR_USAGE':
     case 'LKL_ERR_HISTORY_FILE':
+    case 'LKL_ERR_BACKUP':
     case 'LKL_ERR_UNAUTHORIZED':
       return EXIT.usage;
     case 'LKL_ERR_BUS_UNAVAILABLE':

@@ -3,10 +3,10 @@
  * Order: defaults, then the YAML file, then environment `LEAKLINE_…`, then flags. All mistakes are reported at once.
  * Durations are written `10s`, `5m`, `14d` and held in milliseconds; sizes are written `64MiB` and held in bytes.
  */
-import bytes from 'bytes';
-import ms, { type StringValue } from 'ms';
+import ms from 'ms';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { duration, retention, size } from './config-units.ts';
 import { LeaklineError } from './errors.ts';
 
 interface KeyDoc {
@@ -17,28 +17,6 @@ interface KeyDoc {
 
 const key = <Schema extends z.ZodType>(schema: Schema, doc: string, more: Omit<KeyDoc, 'doc'> = {}): Schema =>
   schema.meta({ doc, ...more });
-
-const duration = (fallback: string) =>
-  z
-    .union([z.string(), z.number()])
-    .transform((value, context) => {
-      const parsed = typeof value === 'number' ? value : ms(value as StringValue);
-      if (Number.isFinite(parsed) && parsed >= 0) return parsed;
-      context.addIssue({ code: 'custom', message: `must be a duration such as 10s, 5m or 14d` });
-      return z.NEVER;
-    })
-    .prefault(fallback);
-
-const size = (fallback: string) =>
-  z
-    .union([z.string(), z.number()])
-    .transform((value, context) => {
-      const parsed = typeof value === 'number' ? value : bytes.parse(value.replace(/iB$/i, 'B'));
-      if (parsed !== null && Number.isFinite(parsed) && parsed >= 0) return parsed;
-      context.addIssue({ code: 'custom', message: 'must be a size such as 512KiB or 64MiB' });
-      return z.NEVER;
-    })
-    .prefault(fallback);
 
 const flag = (fallback: boolean) => z.union([z.boolean(), z.stringbool()]).default(fallback);
 const count = (fallback: number) => z.coerce.number().int().min(0).default(fallback);
@@ -113,9 +91,9 @@ const sections = z.strictObject({
       readerUsername: key(text(), 'user for people’s SQL; empty = the writer under read-only settings'),
       readerPassword: secret('password of that user'),
       cluster: key(z.string().regex(/^\w*$/).default(''), 'cluster name: replicated and distributed tables; empty = single node'),
-      rawRetention: key(duration('14d'), 'how long raw samples are kept', { unit: 'duration' }),
-      minuteRetention: key(duration('400d'), 'how long minute rollups are kept, most of the disk of a large fleet', { unit: 'duration' }),
-      rollupRetention: key(duration('400d'), 'how long hour rollups and all else but samples and minutes are kept', { unit: 'duration' }),
+      rawRetention: key(retention('14d'), 'how long raw samples are kept', { unit: 'duration' }),
+      minuteRetention: key(retention('400d'), 'how long minute rollups are kept, most of the disk of a large fleet', { unit: 'duration' }),
+      rollupRetention: key(retention('400d'), 'how long hour rollups and all else but samples and minutes are kept', { unit: 'duration' }),
       sqlTimeout: key(duration('20s'), 'longest run of one query by people', { unit: 'duration' }),
       sqlMaxRows: key(count(100_000), 'most rows one query by people may return'),
       sqlMaxMemory: key(size('1GiB'), 'most memory one query by people may take', { unit: 'size' }),

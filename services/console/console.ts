@@ -6,6 +6,7 @@ import { jsonSchemaTransform, jsonSchemaTransformObject, validatorCompiler } fro
 import { requireRole, type Auth } from '../../shared/auth.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Store } from '../../shared/store/store.ts';
+import { backupRoute } from './backup-route.ts';
 import { findAssets, registerPage } from './page-routes.ts';
 import { createReads } from './console-reads.ts';
 import { deadLetterRoutes, replayRoutes, type Replay } from './dead-letter-routes.ts';
@@ -103,6 +104,7 @@ export async function registerConsole(app: FastifyInstance, deps: ConsoleDeps): 
         acting.addHook('onRequest', sameOrigin);
         await acting.register(incidentActionRoutes(routeDeps));
         await acting.register(replayRoutes(routeDeps));
+        await acting.register(backupRoute(deps.store));
       },
       { prefix: PREFIX },
     );

@@ -8,13 +8,14 @@ import { mkdirSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { gzipSync } from 'node:zlib';
 import { LeaklineError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import { EmbeddedEngine } from '../../shared/store/embedded-engine.ts';
 import { DEFAULT_USER_LIMITS, type UserLimits } from '../../shared/store/engine.ts';
 import { contentTypeOf } from '../../shared/store/user-sql.ts';
-import { toException } from './exceptions.ts';
+import { ProtocolError, READONLY, toException } from './exceptions.ts';
 import { compressBlocks } from './block-compression.ts';
 import { execute, type Answer, type ExecuteOptions } from './execute.ts';
 import { readRequest, type Account, type Accounts } from './request.ts';
@@ -84,6 +85,22 @@ async function answerQuery(
   response.end(gzips ? gzipSync(body) : body);
 }
 
+/** What the console passes on to `leakline backup`; it asks as the writer. */
+async function answerBackup(
+  { engine }: ExecuteOptions,
+  accounts: Accounts,
+  url: URL,
+  message: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { role } = readRequest(message, url, accounts);
+  if (role !== 'writer' || message.method !== 'POST') throw new ProtocolError(READONLY, 'A backup is for the writer, by POST.');
+  message.resume();
+  const tar = await engine.backup();
+  response.setHeader('Content-Type', 'application/x-tar');
+  await pipeline(tar, response);
+}
+
 function answerException(error: unknown, message: IncomingMessage, response: ServerResponse, log: Logger): void {
   const { status, code, text } = toException(error, VERSION);
   if (status >= 500) log.warn({ code, error: text.trim() }, 'statement failed');
@@ -105,8 +122,12 @@ function route(options: ExecuteOptions, accounts: Accounts, log: Logger) {
       response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' }).end('Ok.\n');
       return;
     }
+    if (url.pathname === '/backup') {
+      answerBackup(options, accounts, url, message, response).catch((error: unknown) => answerException(error, message, response, log));
+      return;
+    }
     if (url.pathname !== '/') {
-      response.writeHead(404, { 'Content-Type': 'text/plain' }).end('There is no handle for this path. Use / or /ping.\n');
+      response.writeHead(404, { 'Content-Type': 'text/plain' }).end('There is no handle for this path. Use /, /ping or /backup.\n');
       return;
     }
     answerQuery(options, accounts, url, message, response).catch((error: unknown) => answerException(error, message, response, log));

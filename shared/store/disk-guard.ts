@@ -76,6 +76,12 @@ export class DiskGuard {
     );
   }
 
+  /** Throws while parts may be there that were cut short. */
+  requireSound(): void {
+    if (!this.#mustMend && this.#mending === undefined) return;
+    throw noSpace('the disk was full, and what could not be written is being made good: try again in a moment');
+  }
+
   write<Result>(work: () => Promise<Result>): Promise<Result> {
     return this.#vouchFor(work, 0);
   }

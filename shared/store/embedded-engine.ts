@@ -6,6 +6,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   ClickHouseLogLevel,
@@ -16,6 +17,7 @@ import {
 } from '@clickhouse/client';
 import { Session, type ChdbResult } from 'chdb';
 import { createChdbConnection } from 'chdb/connection';
+import { archive, freeze, FROZEN_FOLDER, type Frozen } from './backup.ts';
 import { DiskGuard } from './disk-guard.ts';
 import {
   QUERY_TIMEOUT_MS,
@@ -70,9 +72,15 @@ class Lane {
 
   /** The signal gives up the wait, not the work: chDB cannot interrupt a query, so the lane stays taken until its time cap. */
   run(sql: string, format: string, signal?: AbortSignal): Promise<UserAnswer> {
-    const result = this.#tail.then(() => this.#gate.run(() => this.#execute(sql, format, signal)));
-    this.#tail = result.catch(() => undefined);
+    const result = this.hold(() => this.#gate.run(() => this.#execute(sql, format, signal)));
     return signal === undefined ? result : abortable(result, signal);
+  }
+
+  /** Nothing runs on this lane meanwhile. */
+  hold<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#tail.then(work);
+    this.#tail = result.catch(() => undefined);
+    return result;
   }
 
   async #execute(sql: string, format: string, signal: AbortSignal | undefined): Promise<UserAnswer> {
@@ -210,6 +218,7 @@ export class EmbeddedEngine implements Engine {
     this.#bodies = join(options.path, 'insert-bodies');
     rmSync(this.#bodies, { recursive: true, force: true });
     mkdirSync(this.#bodies, { mode: 0o700 });
+    rmSync(join(options.path, FROZEN_FOLDER), { recursive: true, force: true });
   }
 
   static async open(options: EmbeddedOptions): Promise<EmbeddedEngine> {
@@ -280,6 +289,31 @@ export class EmbeddedEngine implements Engine {
 
   async createDatabase(): Promise<void> {
     await this.#session.queryAsync(`CREATE DATABASE IF NOT EXISTS ${this.#database}`);
+  }
+
+  /** All that writes is held while links are made; the tar is read behind its back. */
+  async backup(): Promise<Readable> {
+    let copy: Readable | undefined;
+    const work = async () => {
+      this.#guard.requireSound();
+      copy = archive(await this.#freeze());
+      return copy;
+    };
+    try {
+      return await this.#guard.write(() => this.#writer.hold(() => this.#commands.run(() => this.#inserts.run(work))));
+    } catch (error) {
+      copy?.destroy();
+      throw error;
+    }
+  }
+
+  async #freeze(): Promise<Frozen> {
+    const session = new Session(this.#path);
+    try {
+      return await freeze(session, this.#path, this.#database);
+    } finally {
+      session.close();
+    }
   }
 
   async close(): Promise<void> {

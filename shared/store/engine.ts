@@ -2,6 +2,7 @@
  * What the store needs of a ClickHouse engine. Two implementations: a server over HTTP, and chDB inside this process.
  * Answers are whole buffers: every query of ours is bounded, and an error after the first byte cannot be told from data.
  */
+import type { Readable } from 'node:stream';
 
 export interface EngineQuery {
   readonly sql: string;
@@ -25,6 +26,8 @@ export interface Engine {
   /** `prefix` is `INSERT INTO … FORMAT …`. */
   insert(prefix: string, body: Buffer): Promise<void>;
   createDatabase(): Promise<void>;
+  /** A tar of everything as of one moment, for restore.ts. */
+  backup(): Promise<Readable>;
   close(): Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 /** A ClickHouse server over HTTP, by the official client. */
 import { Readable } from 'node:stream';
 import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHouseSettings } from '@clickhouse/client';
+import { LeaklineError } from '../errors.ts';
 import {
   INSERT_TIMEOUT_MS,
   QUERY_TIMEOUT_MS,
@@ -121,6 +122,19 @@ export class ServerEngine implements Engine {
     } finally {
       await client.close();
     }
+  }
+
+  /** `leakline store` answers this; it is no part of ClickHouse's interface. */
+  async backup(): Promise<Readable> {
+    const { url, username, password } = this.#options;
+    const headers = { 'X-ClickHouse-User': username, 'X-ClickHouse-Key': password };
+    const response = await fetch(new URL('/backup', url), { method: 'POST', headers, redirect: 'error' });
+    if (response.ok && response.body !== null) return Readable.fromWeb(response.body);
+    await response.body?.cancel();
+    throw new LeaklineError(
+      'LKL_ERR_BACKUP',
+      `the store at ${new URL(url).origin} answered ${response.status} to a backup: only \`leakline store\` makes one, to its writer; back up a ClickHouse server by its own BACKUP statement`,
+    );
   }
 
   async close(): Promise<void> {

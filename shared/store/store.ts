@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Readable } from 'node:stream';
 import { LeaklineError } from '../errors.ts';
 import { DEFAULT_USER_LIMITS, type Engine, type UserAnswer, type UserLimits } from './engine.ts';
 import type { EncodedBlock } from './native-block.ts';
@@ -89,6 +90,11 @@ export class Store {
 
   async createDatabase(): Promise<void> {
     await this.#run('create database', () => this.#engine.createDatabase());
+  }
+
+  /** A tar of everything as of one moment, for restore.ts. Whoever gets it reads it to its end or destroys it. */
+  async backup(): Promise<Readable> {
+    return this.#run('backup', () => this.#engine.backup());
   }
 
   async close(): Promise<void> {

@@ -12,8 +12,11 @@ const STOP_TIMEOUT_MS = 20_000;
 
 const FROM_SOURCES = ['--import', import.meta.resolve('tsx')];
 
+/** Arguments of node for the `leakline` command. */
+export const LEAKLINE = [...FROM_SOURCES, MAIN];
+
 /** Nothing of the project's or the test's own settings. */
-const inherited = () =>
+export const inherited = () =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(LEAKLINE_|VITEST|NODE_OPTIONS|NODE_ENV)/.test(name)));
 
 export async function freePort(): Promise<number> {
@@ -33,7 +36,7 @@ export interface Ended {
 /** A command that ends by itself, run to its end. */
 export async function runLeakline(args: readonly string[], cwd: string): Promise<Ended> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [...FROM_SOURCES, MAIN, ...args], { cwd, env: inherited() }, (_error, stdout, stderr) =>
+    const child = execFile(process.execPath, [...LEAKLINE, ...args], { cwd, env: inherited() }, (_error, stdout, stderr) =>
       resolve({ code: child.exitCode ?? -1, stdout, stderr }),
     );
   });

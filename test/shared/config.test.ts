@@ -44,6 +44,17 @@ describe('loadConfig', () => {
     expect(config.listen).toBe('127.0.0.1:3');
   });
 
+  it.each([
+    ['rawRetention', '100y'],
+    ['minuteRetention', 'forever'],
+    ['rollupRetention', '51y'],
+    ['rollupRetention', '-1d'],
+  ])('refuses a %s of %s', (name, value) => {
+    expect(mistakes({ yaml: `store:\n  ${name}: ${value}\n` })).toEqual([
+      `leakline.yaml: store.${name} = "${value}": must be a duration such as 10s, 5m or 14d, 50y at most`,
+    ]);
+  });
+
   it('reports every mistake at once, each with its place, value and rule', () => {
     const found = mistakes({
       yaml: 'profile: hourly\nagent:\n  intervall: 5s\n  interval: soon\nstore:\n  rawRetention: -1d\n',

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrate, readMigrations, renderMigration } from '../../../shared/store/migrate.ts';
+import { rollUp } from '../../../shared/store/rollups.ts';
 import { openStore, type Store } from '../../../shared/store/store.ts';
 import { temporaryDirectory } from './fixture.ts';
+import { fillHistory } from './questions.ts';
 
 const source = join(import.meta.dirname, '../../../infra/clickhouse');
 const { path, remove } = temporaryDirectory();
@@ -21,35 +23,90 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
+type Row = Record<string, unknown>;
+
+const ROLLED_UP = new Set(['minute_rollups', 'hour_rollups', 'lifetimes', 'rollup_checkpoints']);
+
+const namesOf = async (of: Store, condition: string) =>
+  (
+    await of.query<{ name: string }>(`SELECT name FROM system.tables WHERE database = {database:String} AND ${condition} ORDER BY name`, {
+      database: of.database,
+    })
+  ).map(({ name }) => name);
+
+/** Every row of every table that holds something. */
+async function readHistory(of: Store): Promise<Map<string, Row[]>> {
+  const tables = await namesOf(of, "engine LIKE '%MergeTree' AND name != 'schema_migrations'");
+  const rows = await Promise.all(tables.map(async (table) => [table, await of.query<Row>(`SELECT * FROM ${table} FINAL`)] as const));
+  return new Map(rows.filter(([, found]) => found.length > 0));
+}
+
+/** As far as the schema of the moment has tables and columns for it. Returns the tables it had. */
+async function insertHistory(into: Store, history: ReadonlyMap<string, Row[]>): Promise<string[]> {
+  const filled: string[] = [];
+  for (const [table, rows] of history) {
+    const columns = await into.query<{ name: string }>(
+      'SELECT name FROM system.columns WHERE database = {database:String} AND table = {table:String}',
+      { database: into.database, table },
+    );
+    if (columns.length === 0) continue;
+    filled.push(table);
+    await into.insertRows(
+      table,
+      rows.map((row) => Object.fromEntries(columns.filter(({ name }) => name in row).map(({ name }) => [name, row[name]]))),
+    );
+  }
+  return filled;
+}
+
+/** Seconds of pauses became whole nanoseconds (009), rounded down: so much they may differ. */
+const PAUSES = 'REPLACE (round(gc_pause_seconds, 6) AS gc_pause_seconds)';
+
+/** What people read. */
+async function readViews(of: Store): Promise<[name: string, text: string][]> {
+  const views = await namesOf(of, "engine = 'View'");
+  const paused = await of.query<{ table: string }>("SELECT table FROM system.columns WHERE name = 'gc_pause_seconds'");
+  const read = async (view: string): Promise<[string, string]> => {
+    const columns = paused.some(({ table }) => table === view) ? `* ${PAUSES}` : '*';
+    return [view, (await of.queryBytes(`SELECT ${columns} FROM ${view} ORDER BY ALL`, 'JSONEachRow')).toString('utf8')];
+  };
+  return Promise.all(views.map(read));
+}
+
 const single = { cluster: '', rawSeconds: 10, rollupSeconds: 20 };
 
 describe('migrate', () => {
-  it('brings a store with samples in it from every earlier migration to the last', async () => {
-    const numbers = readMigrations(source).map(({ number }) => number);
-    for (const last of numbers.slice(0, -1)) {
-      const earlier = mkdtempSync(join(tmpdir(), 'leakline-migrations-'));
-      for (const { name, number } of readMigrations(source)) if (number <= last) cpSync(join(source, name), join(earlier, name));
-      await migrate(store, { directory: earlier });
-      rmSync(earlier, { recursive: true });
-      const row = {
-        service: 's',
-        instance: 'i',
-        lifetime: 'l',
-        time: new Date(Date.now() - 3_600_000).toISOString().slice(0, 23).replace('T', ' '),
-        pid: 7,
-        labels: { team: 'a' },
-      };
-      const metrics = { rss: 123_456_789, heap_used: 987_654_321, gc_count: 3, gc_pause_seconds: 1.234_567_89, cpu_seconds: 0.1 };
-      await store.insertRows('raw_samples', [{ ...row, ...metrics }]);
+  it(
+    'brings a store with a history in it from every earlier migration to the last, where it reads the same',
+    { timeout: 600_000 },
+    async () => {
       await migrate(store, { directory });
-      expect(
-        await store.query(`SELECT service, instance, lifetime, toString(time) AS time, pid, labels, rss, heap_used, gc_count, gc_pause_seconds,
-          cpu_seconds, anon FROM samples`),
-      ).toEqual([{ ...row, ...metrics, anon: null }]);
+      await fillHistory(store);
+      const history = await readHistory(store);
+      const views = await readViews(store);
+      expect(views.map(([name]) => name)).toEqual(
+        expect.arrayContaining(['samples', 'memory_hourly', 'incidents', 'trends', 'deliveries']),
+      );
+      for (const [name, text] of views) expect(text, name).not.toBe('');
+
+      for (const { number: last } of readMigrations(source).slice(0, -1)) {
+        await store.command(`DROP DATABASE ${store.database}`);
+        const earlier = mkdtempSync(join(tmpdir(), 'leakline-migrations-'));
+        for (const { name, number } of readMigrations(source)) if (number <= last) cpSync(join(source, name), join(earlier, name));
+        await migrate(store, { directory: earlier });
+        rmSync(earlier, { recursive: true });
+        const filled = await insertHistory(store, history);
+        expect(filled).toContain('raw_samples');
+
+        await migrate(store, { directory });
+        // What there was no table for yet comes now; roll-ups are made of the samples.
+        await insertHistory(store, new Map([...history].filter(([table]) => !filled.includes(table) && !ROLLED_UP.has(table))));
+        await rollUp(store);
+        expect(await readViews(store), `from migration ${String(last)}`).toEqual(views);
+      }
       await store.command(`DROP DATABASE ${store.database}`);
-      await store.createDatabase();
-    }
-  });
+    },
+  );
 
   it('applies every file once, in order', async () => {
     const files = readdirSync(source).filter((file) => file.endsWith('.sql'));
