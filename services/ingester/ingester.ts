@@ -59,8 +59,11 @@ const REPORT_INTERVAL_MS = 10_000;
 const STORE_RETRY_MAX_MS = 2_000;
 /** Minutes take a ninth of the time as long as that is enough for what arrives. */
 const MINUTES_PACE = { rest: 8, longestRestMs: 30_000 };
-/** A twentieth: they read all minutes of the hour again, however few are new, so waiting makes no more of it. */
-const HOURS_PACE = { rest: 19, longestRestMs: Infinity };
+/**
+ * A twentieth: they read all minutes of the hour again, however few are new, so waiting makes no more of it. But a turn may be long
+ * because the store was frozen, which says nothing of the next.
+ */
+const HOURS_PACE = { rest: 19, longestRestMs: 180_000 };
 
 export async function startIngester(options: IngesterOptions): Promise<Ingester> {
   const room = new IngesterRoom(options);
