@@ -26,6 +26,7 @@ import { LETTER_LIMITS, LetterBudget, refusedByStore, refusedRows, toMessage, un
 import { ingesterMetrics, type IngesterMetrics } from './ingester-metrics.ts';
 import { IngesterTally } from './ingester-tally.ts';
 import { KnownAgents } from './known-agents.ts';
+import { repeat, type Pace } from './pace.ts';
 import { SeenBatches } from './seen-batches.ts';
 
 export interface IngesterOptions {
@@ -56,11 +57,13 @@ const FLOOD_TOLD_EVERY_MS = 60_000;
 const LAST_FLUSH_MS = 5_000;
 const REPORT_INTERVAL_MS = 10_000;
 const STORE_RETRY_MAX_MS = 2_000;
-/** Minutes take at most a ninth of the time, hours (which read all minutes of the hour again) a twentieth. */
-const MINUTES_REST = 8;
-const HOURS_REST = 19;
-/** However long the work took: a store that was frozen says nothing of the next time. */
-const MOST_REST_MS = 180_000;
+/** Minutes take a ninth of the time as long as that is enough for what arrives. */
+const MINUTES_PACE = { rest: 8, longestRestMs: 30_000 };
+/**
+ * A twentieth: they read all minutes of the hour again, however few are new, so waiting makes no more of it. But a turn may be long
+ * because the store was frozen, which says nothing of the next.
+ */
+const HOURS_PACE = { rest: 19, longestRestMs: 180_000 };
 
 export async function startIngester(options: IngesterOptions): Promise<Ingester> {
   const room = new IngesterRoom(options);
@@ -116,9 +119,9 @@ class IngesterRoom implements Ingester {
       },
     });
     this.#loops = [
-      this.#every(config.rollupInterval, MINUTES_REST, () => this.#rollUp(rollUpMinutes)),
-      this.#every(config.rollupInterval, HOURS_REST, () => this.#rollUp(rollUpHours)),
-      this.#every(REPORT_INTERVAL_MS, 0, () => this.#report()),
+      this.#repeat({ intervalMs: config.rollupInterval, ...MINUTES_PACE }, () => this.#rollUp(rollUpMinutes)),
+      this.#repeat({ intervalMs: config.rollupInterval, ...HOURS_PACE }, () => this.#rollUp(rollUpHours)),
+      this.#repeat({ intervalMs: REPORT_INTERVAL_MS, rest: 0, longestRestMs: 0 }, () => this.#report()),
     ];
   }
 
@@ -355,22 +358,9 @@ class IngesterRoom implements Ingester {
     done();
   }
 
-  /** `rest`: the work waits at least so many times as long as it took, so a large fleet's takes no more than its share of the store, up to MOST_REST_MS. */
-  async #every(intervalMs: number, rest: number, work: () => Promise<void>): Promise<void> {
+  #repeat(pace: Pace, work: () => Promise<void>): Promise<void> {
     const { clock, log } = this.#options;
-    const { signal } = this.#stopping;
-    let tookMs = 0;
-    for (;;) {
-      try {
-        await clock.sleep(Math.max(intervalMs, Math.min(tookMs * rest, MOST_REST_MS)), signal);
-        const startedAt = clock.now();
-        await work();
-        tookMs = Math.max(0, clock.now() - startedAt);
-      } catch (error) {
-        if (signal.aborted) return;
-        log.warn({ err: describe(error) }, 'tried again at the next turn');
-      }
-    }
+    return repeat({ pace, clock, log, signal: this.#stopping.signal, work });
   }
 }
 

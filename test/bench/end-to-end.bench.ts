@@ -224,6 +224,7 @@ async function measure(lifecycle: Lifecycle, rowsPerSecond: number, seconds: num
 
 const [rowsPerSecond = '20000', seconds = '60', way = 'bus'] = process.argv.slice(2);
 const lifecycle = createLifecycle(60_000);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void lifecycle.stop().finally(() => process.exit(1)));
 try {
   console.log(JSON.stringify(await measure(lifecycle, Number(rowsPerSecond), Number(seconds), way)));
 } finally {
