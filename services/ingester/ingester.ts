@@ -61,6 +61,8 @@ const MINUTES_REST = 8;
 const HOURS_REST = 19;
 /** However long the work took: a store that was frozen says nothing of the next time. */
 const MOST_REST_MS = 180_000;
+/** A backlog goes through the same hour for a long time; what is rolled up of it meanwhile is rolled up again. */
+const BACKLOG_REST_MS = 60_000;
 
 export async function startIngester(options: IngesterOptions): Promise<Ingester> {
   const room = new IngesterRoom(options);
@@ -91,6 +93,8 @@ class IngesterRoom implements Ingester {
   #revocations = new Map<number, number>();
   #subscription: Subscription | undefined;
   #storeAway = false;
+  /** The last insert was as large as it may be: more is waiting. */
+  #isBehind = false;
   /** Milliseconds UTC; 0 = none yet. */
   #lastInsertAt = 0;
   #loops: Promise<void>[] = [];
@@ -116,8 +120,8 @@ class IngesterRoom implements Ingester {
       },
     });
     this.#loops = [
-      this.#every(config.rollupInterval, MINUTES_REST, () => this.#rollUp(rollUpMinutes)),
-      this.#every(config.rollupInterval, HOURS_REST, () => this.#rollUp(rollUpHours)),
+      this.#every(config.rollupInterval, MINUTES_REST, this.#rollingUp(rollUpMinutes)),
+      this.#every(config.rollupInterval, HOURS_REST, this.#rollingUp(rollUpHours)),
       this.#every(REPORT_INTERVAL_MS, 0, () => this.#report()),
     ];
   }
@@ -252,6 +256,7 @@ class IngesterRoom implements Ingester {
   }
 
   async #flush(): Promise<void> {
+    this.#isBehind = this.#isFull();
     const block = this.#builder.take();
     const letters = this.#letters;
     this.#letters = [];
@@ -348,11 +353,17 @@ class IngesterRoom implements Ingester {
   }
 
   /** One ingester of the group does it: the one that owns partition 0. */
-  async #rollUp(stage: typeof rollUpMinutes): Promise<void> {
-    if (this.#subscription?.partitions().includes(0) !== true || this.#storeAway) return;
-    const done = this.#metrics.rollupSeconds.startTimer();
-    await stage(this.#options.store, { signal: this.#stopping.signal });
-    done();
+  #rollingUp(stage: typeof rollUpMinutes): () => Promise<void> {
+    const { clock, store } = this.#options;
+    let endedAt = clock.now();
+    return async () => {
+      if (this.#subscription?.partitions().includes(0) !== true || this.#storeAway) return;
+      if (this.#isBehind && clock.now() - endedAt < BACKLOG_REST_MS) return;
+      const done = this.#metrics.rollupSeconds.startTimer();
+      await stage(store, { signal: this.#stopping.signal });
+      done();
+      endedAt = clock.now();
+    };
   }
 
   /** `rest`: the work waits at least so many times as long as it took, so a large fleet's takes no more than its share of the store, up to MOST_REST_MS. */
