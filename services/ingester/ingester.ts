@@ -63,6 +63,8 @@ const HOURS_REST = 19;
 const MOST_REST_MS = 180_000;
 /** A backlog goes through the same hour for a long time; what is rolled up of it meanwhile is rolled up again. */
 const BACKLOG_REST_MS = 60_000;
+/** Messages that are older when they are stored are a backlog. */
+const BEHIND_MS = 30_000;
 
 export async function startIngester(options: IngesterOptions): Promise<Ingester> {
   const room = new IngesterRoom(options);
@@ -93,7 +95,7 @@ class IngesterRoom implements Ingester {
   #revocations = new Map<number, number>();
   #subscription: Subscription | undefined;
   #storeAway = false;
-  /** The last insert was as large as it may be: more is waiting. */
+  /** The last insert was of a backlog. */
   #isBehind = false;
   /** Milliseconds UTC; 0 = none yet. */
   #lastInsertAt = 0;
@@ -256,8 +258,9 @@ class IngesterRoom implements Ingester {
   }
 
   async #flush(): Promise<void> {
-    this.#isBehind = this.#isFull();
     const block = this.#builder.take();
+    const newest = block.messages.reduce((at, { timestamp }) => Math.max(at, timestamp), -Infinity);
+    this.#isBehind = block.messages.length > 0 && this.#options.clock.now() - newest > BEHIND_MS;
     const letters = this.#letters;
     this.#letters = [];
     this.#collectingSince = undefined;
