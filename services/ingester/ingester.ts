@@ -64,6 +64,10 @@ const MINUTES_PACE = { rest: 8, longestRestMs: 30_000 };
  * because the store was frozen, which says nothing of the next.
  */
 const HOURS_PACE = { rest: 19, longestRestMs: 180_000 };
+/** A backlog goes through the same hour for a long time; what is rolled up of it meanwhile is rolled up again. */
+const BACKLOG_REST_MS = 60_000;
+/** Messages that are older when they are stored are a backlog. */
+const BEHIND_MS = 30_000;
 
 export async function startIngester(options: IngesterOptions): Promise<Ingester> {
   const room = new IngesterRoom(options);
@@ -94,6 +98,8 @@ class IngesterRoom implements Ingester {
   #revocations = new Map<number, number>();
   #subscription: Subscription | undefined;
   #storeAway = false;
+  /** The last insert was of a backlog. */
+  #isBehind = false;
   /** Milliseconds UTC; 0 = none yet. */
   #lastInsertAt = 0;
   #loops: Promise<void>[] = [];
@@ -119,8 +125,8 @@ class IngesterRoom implements Ingester {
       },
     });
     this.#loops = [
-      this.#repeat({ intervalMs: config.rollupInterval, ...MINUTES_PACE }, () => this.#rollUp(rollUpMinutes)),
-      this.#repeat({ intervalMs: config.rollupInterval, ...HOURS_PACE }, () => this.#rollUp(rollUpHours)),
+      this.#repeat({ intervalMs: config.rollupInterval, ...MINUTES_PACE }, this.#rollingUp(rollUpMinutes)),
+      this.#repeat({ intervalMs: config.rollupInterval, ...HOURS_PACE }, this.#rollingUp(rollUpHours)),
       this.#repeat({ intervalMs: REPORT_INTERVAL_MS, rest: 0, longestRestMs: 0 }, () => this.#report()),
     ];
   }
@@ -256,6 +262,8 @@ class IngesterRoom implements Ingester {
 
   async #flush(): Promise<void> {
     const block = this.#builder.take();
+    const newest = block.messages.reduce((at, { timestamp }) => Math.max(at, timestamp), -Infinity);
+    this.#isBehind = block.messages.length > 0 && this.#options.clock.now() - newest > BEHIND_MS;
     const letters = this.#letters;
     this.#letters = [];
     this.#collectingSince = undefined;
@@ -351,11 +359,17 @@ class IngesterRoom implements Ingester {
   }
 
   /** One ingester of the group does it: the one that owns partition 0. */
-  async #rollUp(stage: typeof rollUpMinutes): Promise<void> {
-    if (this.#subscription?.partitions().includes(0) !== true || this.#storeAway) return;
-    const done = this.#metrics.rollupSeconds.startTimer();
-    await stage(this.#options.store, { signal: this.#stopping.signal });
-    done();
+  #rollingUp(stage: typeof rollUpMinutes): () => Promise<void> {
+    const { clock, store } = this.#options;
+    let endedAt = clock.now();
+    return async () => {
+      if (this.#subscription?.partitions().includes(0) !== true || this.#storeAway) return;
+      if (this.#isBehind && clock.now() - endedAt < BACKLOG_REST_MS) return;
+      const done = this.#metrics.rollupSeconds.startTimer();
+      await stage(store, { signal: this.#stopping.signal });
+      done();
+      endedAt = clock.now();
+    };
   }
 
   #repeat(pace: Pace, work: () => Promise<void>): Promise<void> {

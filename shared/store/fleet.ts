@@ -87,7 +87,12 @@ export async function readFleet(store: Store, query: FleetQuery): Promise<Fleet>
   const rows = who.map((one) => {
     const row = rowOf.get(key(one.service, one.environment));
     const rssBytes = row === undefined ? nothing : means[row]!;
-    return { ...one, levelBytes: rssBytes[rssBytes.findLastIndex(Number.isFinite)] ?? 0, rssBytes };
+    return Object.assign(one, { levelBytes: lastKnown(rssBytes), rssBytes });
   });
   return { from, stepMs, rows };
+}
+
+function lastKnown(values: Float64Array): number {
+  for (let at = values.length - 1; at >= 0; at--) if (!Number.isNaN(values[at]!)) return values[at]!;
+  return 0;
 }

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { startIngester } from '../../../services/ingester/ingester.ts';
 import { TOPICS } from '../../../shared/bus/bus.ts';
 import { createMemoryBus } from '../../../shared/bus/memory.ts';
-import { systemClock } from '../../../shared/clock.ts';
+import { systemClock, type Clock } from '../../../shared/clock.ts';
 import { loadConfig } from '../../../shared/config.ts';
 import { LeaklineError } from '../../../shared/errors.ts';
 import { createLog } from '../../../shared/log.ts';
@@ -34,7 +34,7 @@ const configured = (flags: Record<string, unknown>) =>
   loadConfig({ env: {}, flags: { 'ingester.maxBatchDelay': '20ms', 'ingester.rollupInterval': '50ms', ...flags }, readFile: () => '' })
     .ingester;
 
-async function start(options: { store?: Store; flags?: Record<string, unknown>; maxBytes?: number } = {}) {
+async function start(options: { store?: Store; flags?: Record<string, unknown>; maxBytes?: number; clock?: Clock } = {}) {
   const bus = createMemoryBus({
     clock: systemClock,
     topics: [TOPICS.samples],
@@ -45,7 +45,7 @@ async function start(options: { store?: Store; flags?: Record<string, unknown>; 
     bus,
     store: options.store ?? store,
     config: configured(options.flags ?? {}),
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     log,
     metrics,
   });
@@ -170,6 +170,35 @@ it('stops in bounded time when the store never answers, without acknowledging', 
   await bus.close();
   await outcome;
   expect(await stored('never')).toEqual([]);
+});
+
+it('rolls up a backlog once a minute, not again and again', async () => {
+  // Of the bus, whose messages are old to the ingester.
+  let aheadMs = 31_000;
+  let turns = 0;
+  const clock: Clock = {
+    ...systemClock,
+    now: () => systemClock.now() + aheadMs,
+    sleep: (durationMs, signal) => {
+      if (durationMs === 50) turns++;
+      return systemClock.sleep(durationMs, signal);
+    },
+  };
+  const { bus } = await start({ clock });
+  const send = (agent: string) => bus.publish(TOPICS.samples, [message(agent, 0), message(agent, 1, Date.now() + 1)]);
+  const someTurns = async () => {
+    const before = turns;
+    await vi.waitFor(() => expect(turns).toBeGreaterThan(before + 6), { timeout: 20_000, interval: 20 });
+  };
+  const rolledUp = () => store.query(`SELECT 1 FROM minute_rollups WHERE instance LIKE 'behind-%'`);
+  await send('before-behind');
+  // A roll-up that began before ends.
+  await someTurns();
+  await send('behind');
+  await someTurns();
+  expect(await rolledUp()).toEqual([]);
+  aheadMs += 61_000;
+  await vi.waitFor(async () => expect(await rolledUp()).not.toEqual([]), { timeout: 20_000, interval: 100 });
 });
 
 it('rolls up what it stored', async () => {
