@@ -69,6 +69,7 @@ describe('the OpenAPI document', () => {
     expect(listed.sort()).toEqual(
       [
         ...tested,
+        'post /api/v1/backup',
         'post /api/v1/dead-letters/replay',
         'post /api/v1/incidents/{id}/actions',
         'post /api/v1/session',
