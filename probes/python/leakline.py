@@ -27,16 +27,15 @@ _OBSERVED_GC_PER_SECOND = 200.0
 
 
 class _Collections:
-    """Counts and times garbage collections; wakes the reporter after a full one."""
+    """Counts and times garbage collections; calls on_full right after a full one, in the thread that collected."""
 
-    def __init__(self, wake):
-        self._wake = wake
+    def __init__(self, on_full):
+        self._on_full = on_full
         self._base = self._counts()
         self._last_total = 0
         self._weight = 1.0
         self._started = 0.0
         self.pause_seconds = 0.0
-        self.full_happened = False
         gc.callbacks.append(self._on_gc)
 
     @staticmethod
@@ -45,17 +44,13 @@ class _Collections:
         return sum(generation["collections"] for generation in stats), stats[-1]["collections"]
 
     def _on_gc(self, phase, info):
-        # Runs inside the app's thread at any allocation: takes no lock, allocates next to nothing.
+        # Runs inside the app's thread at any allocation: waits for no lock, allocates next to nothing.
         if phase == "start":
             self._started = perf_counter()
             return
         self.pause_seconds += (perf_counter() - self._started) * self._weight
         if info["generation"] == 2:
-            self.full_happened = True
-            try:
-                self._wake.release()
-            except RuntimeError:
-                pass  # already awake
+            self._on_full()
 
     def totals(self):
         total, full = self._counts()
@@ -93,6 +88,8 @@ class _Reporter:
         self.heap = heap
         self._reading = None
         self._reading_due = 0.0
+        self._reading_lock = allocate_lock()
+        self._heap_used = 0
         self._heap_live = None
         self._socket = None
         self._hello = b""
@@ -100,7 +97,7 @@ class _Reporter:
         self._interval = self._fixed_interval or _DEFAULT_INTERVAL_SECONDS
         self._backoff = _MIN_BACKOFF_SECONDS
         self._constant = None
-        self.collections = _Collections(self._wake)
+        self.collections = _Collections(self._on_full_collection)
 
     def start(self):
         self._stopping = False
@@ -143,9 +140,6 @@ class _Reporter:
             self._wake.acquire(True, max(0.0, until - monotonic()))
             if self._stopping:
                 return
-            if self.collections.full_happened:
-                self.collections.full_happened = False
-                self._read_heap(after_full_collection=True)
             now = monotonic()
             if self._rest_at is not None and now >= self._rest_at:
                 self._rest_at = None
@@ -205,26 +199,31 @@ class _Reporter:
             self._socket.close()
             self._socket = None
 
-    def _read_heap(self, after_full_collection=False):
+    def _on_full_collection(self):
+        # Here and not in the reporter's thread: by the time that has its turn, the app has made new garbage.
+        if self.heap and self._read_heap() and self.heap.knows_large_blocks:
+            self._heap_live = self._heap_used
+
+    def _read_heap(self):
         """Takes a reading if its share of the time allows; of blocks only where the allocators cannot be read."""
-        now = monotonic()
-        if now < self._reading_due:
-            return
-        if self.heap is None:
-            self.heap = _open_heap()
-        # CPU time, not time passed: waiting for a core or for the GIL costs the app nothing.
-        started = thread_time()
-        blocks = sys.getallocatedblocks()
-        self._reading = '"objects":%d' % blocks
-        if self.heap:
-            try:
-                used, committed = self.heap.read(blocks)
-                self._reading += ',"heap_used":%d,"heap_committed":%d' % (used, committed)
-                if after_full_collection:
-                    self._heap_live = used
-            except Exception:
-                self.heap = False
-        self._reading_due = now + (thread_time() - started) / _HEAP_READING_SHARE
+        # A full collection of another thread finds it held only while the libc functions run, without the GIL.
+        if monotonic() < self._reading_due or not self._reading_lock.acquire(False):
+            return False
+        try:
+            # CPU time, not time passed: waiting for a core or for the GIL costs the app nothing.
+            started = thread_time()
+            blocks = sys.getallocatedblocks()
+            self._reading = '"objects":%d' % blocks
+            if self.heap:
+                self._heap_used, committed = self.heap.read(blocks)
+                self._reading += ',"heap_used":%d,"heap_committed":%d' % (self._heap_used, committed)
+            self._reading_due = monotonic() + (thread_time() - started) / _HEAP_READING_SHARE
+            return True
+        except Exception:
+            self.heap = False
+            return False
+        finally:
+            self._reading_lock.release()
 
     def _line(self):
         if self._constant is None:
@@ -234,6 +233,8 @@ class _Reporter:
             self._constant,
             '"gc_count":%d,"gc_full_count":%d,"gc_pause_seconds":%.6f' % (count, full_count, self.collections.pause_seconds),
         ]
+        if self.heap is None:
+            self.heap = _open_heap()
         self._read_heap()
         if self._reading is not None:
             fields.append(self._reading)

@@ -9,7 +9,9 @@ class Heap:
     Objects up to 512 bytes live in pymalloc, whose own statistics give their bytes exactly. Larger ones are malloc
     blocks among those of C libraries: their number is exact (all blocks less pymalloc's), their bytes are not.
     malloc's bytes in use are therefore credited to Python as far as they move together with that number, and to C
-    libraries otherwise: an unbounded dict of pages is heap, a C library that forgets to free is not.
+    libraries otherwise: an unbounded dict of pages is heap, a C library that forgets to free is not. Blocks that go
+    take along what they were credited with, last come first gone, so a sawtooth comes back to one floor while the
+    credit of a block is still being learnt.
     """
 
     _LARGE_MIN_BYTES = 513
@@ -19,6 +21,8 @@ class Heap:
     _MAX_POINTS = 120
     # Fewer points move together by chance.
     _MIN_POINTS = 15
+    # Gains remembered apart; the two that came first become one beyond.
+    _MAX_GAINS = 64
 
     def __init__(self):
         libc = ctypes.CDLL(None)
@@ -41,6 +45,7 @@ class Heap:
         self._readings_per_point = 1
         self._unfinished = []
         self._last_blocks = 0
+        self._gains = []  # [blocks, bytes] of each rise that has not gone again
 
     def _pymalloc_stats(self):
         text, size = ctypes.c_void_p(), ctypes.c_size_t()
@@ -74,15 +79,43 @@ class Heap:
         self._credit(large_blocks, malloc)
         return small + int(self._large_bytes), arenas + int(self._large_bytes)
 
+    @property
+    def knows_large_blocks(self):
+        """False in the first readings, when large blocks that came are not credited yet."""
+        return len(self._history) >= self._MIN_POINTS
+
     def _credit(self, blocks, malloc):
         if self._large_bytes is None:
             self._large_bytes = malloc  # so early nearly all of it is the interpreter's
         is_first_credit = self._remember(blocks, malloc) and len(self._history) == self._MIN_POINTS and self._readings_per_point == 1
-        if len(self._history) >= self._MIN_POINTS:
+        if self.knows_large_blocks:
             before = self._history[0][0] if is_first_credit else self._last_blocks
-            self._large_bytes += (blocks - before) * _slope_if_together(self._history, self._LARGE_MAX_BYTES)
-        self._large_bytes = min(max(self._large_bytes, blocks * self._LARGE_MIN_BYTES), malloc)
+            self._move(int(blocks - before), _slope_if_together(self._history, self._LARGE_MAX_BYTES))
         self._last_blocks = blocks
+        self._correct(min(max(self._large_bytes, blocks * self._LARGE_MIN_BYTES), malloc) - self._large_bytes)
+
+    def _move(self, blocks, bytes_per_block):
+        while blocks < 0 and self._gains:
+            last = self._gains[-1]
+            gone = min(-blocks, last[0])
+            gone_bytes = last[1] * gone / float(last[0])
+            self._large_bytes -= gone_bytes
+            blocks += gone
+            if gone == last[0]:
+                self._gains.pop()
+            else:
+                self._gains[-1] = [last[0] - gone, last[1] - gone_bytes]
+        self._large_bytes += blocks * bytes_per_block
+        if blocks > 0:
+            self._gains.append([blocks, blocks * bytes_per_block])
+            if len(self._gains) > self._MAX_GAINS:
+                first, second = self._gains[:2]
+                self._gains[:2] = [[first[0] + second[0], first[1] + second[1]]]
+
+    def _correct(self, byte_change):
+        self._large_bytes += byte_change
+        if self._gains:  # so that it goes with the blocks that came last
+            self._gains[-1][1] = max(0.0, self._gains[-1][1] + byte_change)
 
     def _remember(self, blocks, malloc):
         """True when this reading completed a point."""
