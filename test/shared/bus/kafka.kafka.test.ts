@@ -92,7 +92,8 @@ describe('publishing', () => {
     const { KafkaJSConnectionClosedError } = load('kafkajs/src/errors.js') as {
       KafkaJSConnectionClosedError: new (message: string, options: object) => Error;
     };
-    const produce = Broker.prototype.produce; // eslint-disable-line @typescript-eslint/unbound-method
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the broker it belongs to
+    const produce = Broker.prototype.produce;
     let losses = 3;
     Broker.prototype.produce = async function (request) {
       const answer = await produce.call(this, request);

@@ -3,15 +3,16 @@
  * merge. The engine does not tell of it by itself; the store has to notice.
  */
 import { readdirSync, watch } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Status } from '../../../services/console/api-schema.ts';
 import { migrate } from '../../../shared/store/migrate.ts';
 import type { EncodedBlock } from '../../../shared/store/native-block.ts';
 import { insertSamples } from '../../../shared/store/samples.ts';
 import { openStore, type Store } from '../../../shared/store/store.ts';
-import { SmallDisk } from '../../harness/small-disk.ts';
+import { describeOnSmallDisk } from '../../harness/describe-on-small-disk.ts';
+import type { SmallDisk } from '../../harness/small-disk.ts';
 import { createTestConsole } from '../../page/running-console.ts';
-import { columnsOf, temporaryDirectory, type SampleRow } from './fixture.ts';
+import { columnsOf, type SampleRow } from './fixture.ts';
 
 const BLOCK_ROWS = 40_000;
 /** More than the floor, an insert's body and its part. */
@@ -19,8 +20,6 @@ const ROOM_BYTES = 48 * 1024 ** 2;
 const MOST_ATTEMPTS = 20;
 const CUT_SHORT = 'something could not be written meanwhile';
 const BEGIN = Date.now() - 4 * 3_600_000;
-const { path, remove } = temporaryDirectory();
-const disk = SmallDisk.open(path, 256);
 let store: Store;
 /** Blocks that were acknowledged. */
 let acknowledged = 0;
@@ -82,63 +81,55 @@ async function expectWholeHistory(): Promise<void> {
 
 const refusal = { code: 'LKL_ERR_STORE_UNAVAILABLE', retry: true };
 
-if (typeof disk === 'string') {
-  it('needs a file system of its own', () => {
-    console.warn(`the disk cannot be filled here, so this is left out: ${disk}`);
-    remove();
+describeOnSmallDisk('a disk that fills up', 256, (disk) => {
+  beforeAll(async () => {
+    store = await openStore({ path: disk.path });
+    await migrate(store);
+    // Column by column a merge keeps a file of its own, and says itself when that is cut short.
+    await store.command('ALTER TABLE raw_samples MODIFY SETTING enable_vertical_merge_algorithm = 0');
+    await insertNext();
+    await insertNext();
   });
-} else
-  describe('a disk that fills up', () => {
-    beforeAll(async () => {
-      store = await openStore({ path });
-      await migrate(store);
-      // Column by column a merge keeps a file of its own, and says itself when that is cut short.
-      await store.command('ALTER TABLE raw_samples MODIFY SETTING enable_vertical_merge_algorithm = 0');
-      await insertNext();
-      await insertNext();
-    });
-    afterAll(async () => {
-      await store.close();
-      disk.close();
-      remove();
-    });
-
-    it('in the middle of an insert: it is not acknowledged, and comes again', { timeout: 120_000 }, async () => {
-      expect(await refusalOfCutPart(disk, 'tmp_insert', insertNext)).toMatchObject(refusal);
-      await expectWholeHistory();
-      await insertNext();
-      await expectWholeHistory();
-    });
-
-    it('in the middle of a merge: the parts it was made of are there again', { timeout: 120_000 }, async () => {
-      const mergeAll = () => store.command('OPTIMIZE TABLE raw_samples FINAL');
-      expect(await refusalOfCutPart(disk, 'tmp_merge', mergeAll)).toMatchObject(refusal);
-      await expectWholeHistory();
-      await mergeAll();
-      await expectWholeHistory();
-    });
-
-    it('leaves nothing behind', async () => {
-      expect((await tablePaths()).flatMap((tablePath) => readdirSync(`${tablePath}detached`))).toEqual([]);
-    });
-
-    it('takes nothing more before it is full, and says so', async () => {
-      disk.fill(8 * 1024 ** 2);
-      try {
-        await expect(insertNext()).rejects.toMatchObject({
-          ...refusal,
-          message: expect.stringMatching(/has [78] MiB left and nothing is written below 13 MiB/) as string,
-        });
-        await expectWholeHistory();
-        const console = await createTestConsole({ store });
-        const { healthy, problems } = (await console.server.app.inject({ url: '/api/v1/status' })).json<Status>();
-        await console.close();
-        expect(healthy).toBe(false);
-        expect(problems.at(-1)).toMatch(/^the disk of the store has [78] of 256 MiB left; below 13 MiB samples wait/);
-      } finally {
-        disk.empty();
-      }
-      await insertNext();
-      await expectWholeHistory();
-    });
+  afterAll(async () => {
+    await store.close();
   });
+
+  it('in the middle of an insert: it is not acknowledged, and comes again', { timeout: 120_000 }, async () => {
+    expect(await refusalOfCutPart(disk, 'tmp_insert', insertNext)).toMatchObject(refusal);
+    await expectWholeHistory();
+    await insertNext();
+    await expectWholeHistory();
+  });
+
+  it('in the middle of a merge: the parts it was made of are there again', { timeout: 120_000 }, async () => {
+    const mergeAll = () => store.command('OPTIMIZE TABLE raw_samples FINAL');
+    expect(await refusalOfCutPart(disk, 'tmp_merge', mergeAll)).toMatchObject(refusal);
+    await expectWholeHistory();
+    await mergeAll();
+    await expectWholeHistory();
+  });
+
+  it('leaves nothing behind', async () => {
+    expect((await tablePaths()).flatMap((tablePath) => readdirSync(`${tablePath}detached`))).toEqual([]);
+  });
+
+  it('takes nothing more before it is full, and says so', async () => {
+    disk.fill(8 * 1024 ** 2);
+    try {
+      await expect(insertNext()).rejects.toMatchObject({
+        ...refusal,
+        message: expect.stringMatching(/has [78] MiB left and nothing is written below 13 MiB/) as string,
+      });
+      await expectWholeHistory();
+      const console = await createTestConsole({ store });
+      const { healthy, problems } = (await console.server.app.inject({ url: '/api/v1/status' })).json<Status>();
+      await console.close();
+      expect(healthy).toBe(false);
+      expect(problems.at(-1)).toMatch(/^the disk of the store has [78] of 256 MiB left; below 13 MiB samples wait/);
+    } finally {
+      disk.empty();
+    }
+    await insertNext();
+    await expectWholeHistory();
+  });
+});
