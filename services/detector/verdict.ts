@@ -40,12 +40,13 @@ interface Slope {
 }
 
 /** Floors of a sawtooth and of a wandering level err together: measured on the corpus, the plain error is too small by this. */
-const ERROR_WIDENING = 2.1;
+const ERROR_WIDENING = 1.7;
 
-/** Bytes per hour with a 90 % interval. */
-function slopeOf(trend: Pick<Trend, 'slope' | 'standardError' | 'effectiveSize'> | undefined): Slope {
+/** Bytes per hour with a 90 % interval: the error of the line, and what the level does by itself over as long a time. */
+function slopeOf(trend: Pick<Trend, 'slope' | 'standardError' | 'effectiveSize'> | undefined, usualSlope = 0): Slope {
   if (trend === undefined) return { value: 0, low: 0, high: 0 };
-  const margin = ERROR_WIDENING * quantile(Math.max(2, trend.effectiveSize - 2)) * trend.standardError;
+  const ofLine = ERROR_WIDENING * quantile(Math.max(2, trend.effectiveSize - 2)) * trend.standardError;
+  const margin = Math.hypot(ofLine, NORMAL_90 * usualSlope);
   return { value: trend.slope * HOUR, low: (trend.slope - margin) * HOUR, high: (trend.slope + margin) * HOUR };
 }
 
@@ -59,7 +60,7 @@ export function judgeLifetime(lifetime: Lifetime, at: number, policy: Policy): J
   const verdict: Verdict = leak !== undefined ? 'leak' : warmUp ? 'undecided' : VERDICT_OF[calm];
   const reason = leak !== undefined ? 'keeps-growing' : warmUp ? 'warming-up' : calm === 'passes' ? 'needs-confirmation' : calm;
   const since = growth !== undefined && growth.slope > 0 ? sinceOnset(lifetime, growth) : undefined;
-  const slope = slopeOf(since?.trend ?? growth);
+  const slope = slopeOf(since?.trend ?? growth, since?.usualSlope);
   const around = lifetime.surroundings();
   const limitBytes = around.limitBytes;
   const level = lifetime.lastLevel;

@@ -95,6 +95,21 @@ describe('a lifetime', () => {
     expect(inside.pooled).toMatchObject({ verdict: 'leak', kind: 'heap' });
   });
 
+  it('allows in its interval for swings that the level had before it grew', () => {
+    const swing = (minute: number) => 20 * Math.sin((2 * Math.PI * minute) / 1440);
+    const told = (level: (minute: number) => number) => {
+      const { pooled } = watch((minute) => 300 + level(minute) + 0.1 * Math.max(0, minute - 4 * 1440) + noise(minute), 4.3);
+      return { low: (pooled?.slopeLow ?? Number.NaN) / MB, high: (pooled?.slopeHigh ?? Number.NaN) / MB };
+    };
+    const swinging = told(swing);
+    expect(swinging.low).toBeLessThan(6);
+    expect(swinging.high).toBeGreaterThan(6);
+    // Only the morning of the last day swings: nothing told beforehand, and the interval is wrong.
+    expect(told((minute) => swing(Math.max(0, minute - 4 * 1440))).low).toBeGreaterThan(6);
+    const still = told(() => 0);
+    expect(still.high - still.low).toBeLessThan(0.3 * (swinging.high - swinging.low));
+  });
+
   it('is judged the same when everything is scaled', () => {
     const level = (minute: number) => 300 + 0.1 * Math.max(0, minute - 1440) + 2 * noise(minute);
     const plain = watch(level, 2).leakedAt;
