@@ -5,6 +5,7 @@
 import { applyEvent, foldEvents, type Incident, type IncidentEvent } from '../../shared/incident.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import type { Series } from '../../shared/series.ts';
+import { leastConfidence } from './fleet-budget.ts';
 import { GridWalk } from './grid-walk.ts';
 import { ACTIVE_STATES, serviceKey } from './incidents.ts';
 import type { Policy } from './policy.ts';
@@ -159,25 +160,34 @@ class DetectorRoom implements Detector {
     for (const incidents of this.#incidents.values()) {
       for (const { service, environment, state } of incidents.values()) if (ACTIVE_STATES.has(state)) this.#walkOf(service, environment);
     }
+    const least = leastConfidence(
+      { services: this.#walks.size, discoveries: this.#discoveriesSince(to - this.#policy.horizonMs / 4) },
+      this.#policy,
+    );
     const told = new Set(this.#unsaid.map(({ incident }) => incident));
     const isFar = Math.round(to / this.#stepMs) % FAR_STEPS === 0;
     const lookBackMs = (isFar ? LOOK_BACK_FAR : LOOK_BACK) * this.#policy.baseBlockMs;
     for await (const slice of this.#slices(from, to, this.#policy.baseBlockMs, lookBackMs)) {
       for (const [walk, series] of slice.walks) {
-        for (let at = slice.from + this.#stepMs; at <= slice.to; at += this.#stepMs) this.#step(walk, at, series, at === to, told);
+        for (let at = slice.from + this.#stepMs; at <= slice.to; at += this.#stepMs) this.#step(walk, at, series, at === to, told, least);
       }
     }
     this.#judgedThrough = to;
   }
 
+  #discoveriesSince(from: number): number {
+    const incidents = [...this.#incidents.values()].flatMap((ofService) => [...ofService.values()]);
+    return incidents.filter(({ openedAt, state }) => openedAt >= from && state !== 'dismissed').length;
+  }
+
   /** One evaluation says at most one thing of an incident, however much time it has to make up for. */
-  #step(walk: GridWalk, at: number, series: readonly Series[], isLast: boolean, told: Set<string>): void {
+  #step(walk: GridWalk, at: number, series: readonly Series[], isLast: boolean, told: Set<string>, least: number): void {
     const incidents = this.#incidentsOf(walk.history.key);
     if (incidents.some(({ id }) => told.has(id))) {
       walk.replay(at, series, incidents);
       return;
     }
-    const event = walk.step(at, series, incidents);
+    const event = walk.step(at, series, incidents, least);
     if (event === undefined || (event.type === 'updated' && !isLast)) return;
     told.add(event.incident);
     this.#unsaid.push(event);

@@ -25,11 +25,11 @@ export class GridWalk {
   }
 
   /** What is to be said at a moment of the grid, from the blocks that begin before it. `incidents` are those of the service. */
-  step(at: number, series: readonly Series[], incidents: readonly Incident[]): IncidentEvent | undefined {
+  step(at: number, series: readonly Series[], incidents: readonly Incident[], leastConfidence = 0): IncidentEvent | undefined {
     this.#learn(at, series, at);
     const active = incidents.some(({ state }) => ACTIVE_STATES.has(state));
     if (!this.#isDue(at, active)) return undefined;
-    return reconcile(this.history.judge(at).pooled, incidents, this.#lastLeak, at, this.#policy)[0];
+    return reconcile(this.history.judge(at).pooled, incidents, this.#lastLeak, at, this.#policy, leastConfidence)[0];
   }
 
   /**

@@ -14,12 +14,14 @@ export function serviceKey(service: string, environment: string): string {
   return JSON.stringify([service, environment]);
 }
 
+/** `leastConfidence`: what the fleet's budget asks of a leak before its incident opens. */
 export function reconcile(
   pooled: readonly Judgement[],
   incidents: Iterable<Incident>,
   lastLeak: LastLeak,
   at: number,
   policy: Policy,
+  leastConfidence = 0,
 ): IncidentEvent[] {
   const perService = new Map<string, Judgement[]>();
   for (const judgement of pooled) append(perService, serviceKey(judgement.service, judgement.environment), judgement);
@@ -36,7 +38,7 @@ export function reconcile(
     const event =
       leak !== undefined
         ? active === undefined
-          ? begin(leak, past, at, policy)
+          ? begin(leak, past, at, policy, leastConfidence)
           : update(active, leak, at, policy)
         : active === undefined
           ? undefined
@@ -53,7 +55,7 @@ function lastLeakOf(lastLeak: LastLeak, key: string, at: number): number {
   return last ?? at;
 }
 
-function begin(leak: Judgement, past: readonly Incident[], at: number, policy: Policy): IncidentEvent | undefined {
+function begin(leak: Judgement, past: readonly Incident[], at: number, policy: Policy, leastConfidence: number): IncidentEvent | undefined {
   const dismissed = past.findLast(({ state }) => state === 'dismissed');
   if (dismissed !== undefined && sameShape(leak, dismissed.judgement)) return undefined;
   const last = past.findLast(({ state }) => state === 'resolved');
@@ -61,6 +63,8 @@ function begin(leak: Judgement, past: readonly Incident[], at: number, policy: P
   if (last !== undefined && last.resolvedAt !== null && at - last.resolvedAt < policy.resolveMs) {
     return { ...base, id: eventId(last.id, 'reopened', at), incident: last.id, type: 'reopened' };
   }
+  const isUrgent = leak.exhaustsEarliest !== null && leak.exhaustsEarliest - at < policy.leadMs;
+  if (leak.confidence < leastConfidence && !isUrgent) return undefined;
   const incident = incidentId(leak.service, leak.environment, at);
   return { ...base, id: eventId(incident, 'opened', at), incident, type: 'opened' };
 }

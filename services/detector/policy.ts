@@ -39,6 +39,9 @@ export interface Policy {
   readonly minGrowthShare: number;
   /** And at least this many bytes. */
   readonly minGrowthBytes: number;
+  readonly falseAlarms: FalseAlarms;
+  /** An incident opens this long before the earliest end in any case, whatever else goes on in the fleet. */
+  readonly leadMs: number;
   /** How long a service must stay flat before its incident is resolved, at least. */
   readonly resolveMs: number;
   /** Incidents are edited no oftener than this. */
@@ -48,6 +51,21 @@ export interface Policy {
   /** How long lifetimes are remembered. */
   readonly horizonMs: number;
 }
+
+/** What the fleet may cost in false alarms. */
+export interface FalseAlarms {
+  /** To be expected of one service in a week, as measured on simulated ones. */
+  readonly perServiceWeek: number;
+  /** Allowed in a week however few leaks are found, and as a share of those that are. */
+  readonly perWeek: number;
+  readonly share: number;
+}
+
+const FALSE_ALARMS: Record<AlertLevel, FalseAlarms> = {
+  few: { perServiceWeek: 0.01, perWeek: 0.25, share: 0.05 },
+  normal: { perServiceWeek: 0.02, perWeek: 1, share: 0.1 },
+  early: { perServiceWeek: 0.04, perWeek: 3, share: 0.2 },
+};
 
 const MINUTE = 60_000;
 const LEVELS = [1, 2, 5, 10, 20, 60, 120, 240, 480, 960, 1920];
@@ -79,6 +97,8 @@ export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Poli
     minSignificance: 4.5,
     minGrowthShare: 0.03,
     minGrowthBytes: 1_000_000,
+    falseAlarms: FALSE_ALARMS[alerts],
+    leadMs: 24 * 60 * minute,
     resolveMs: 6 * 60 * minute,
     updateMs: 30 * minute,
     latenessMs: Math.max(4_000, 1.5 * minute),

@@ -1,6 +1,7 @@
 /** Turns what a lifetime knows into a judgement: verdict, named reason, figures, and the sentence for people. */
 import type { FittedLine, GrowthKind, Judgement, Verdict } from '../../shared/judgement.ts';
 import { explain } from './explain.ts';
+import { FIRST_DOUBT, LEAST_DOUBT } from './fleet-budget.ts';
 import type { Growth, GrowthReason } from './growth.ts';
 import { growthKind } from './kind.ts';
 import type { Lifetime } from './lifetime.ts';
@@ -116,11 +117,14 @@ function lineOf({ fromTime, toTime, trend }: Since): FittedLine {
   return { fromTime, fromBytes: trend.first, toTime, toBytes: trend.last };
 }
 
-/** From how far the growth stands above noise and how much of the way was watched. */
+/**
+ * By Lindy's law growth ends short of its limit with the chance that is left of the way; and the further it has gone beyond what was
+ * asked of it, the fewer that did not last are among its like (on the corpus, as the power of 3/2).
+ */
 function confidenceOf(leak: Growth | undefined, verdict: Verdict): number {
   if (leak === undefined) return verdict === 'undecided' ? 0.5 : 0.8;
-  const surplus = Math.min(2, leak.share / Math.max(leak.neededShare, 1e-6));
-  return Math.min(0.99, 0.8 + 0.1 * (surplus - 1) + 0.09 * Math.min(1, leak.significance / 30));
+  const surplus = Math.max(1, leak.share / Math.max(leak.neededShare, 1e-6));
+  return 1 - Math.max(LEAST_DOUBT, Math.min(FIRST_DOUBT / surplus ** 1.5, 1 - leak.share));
 }
 
 function decisionTime(lifetime: Lifetime, growth: Growth | undefined, warmUp: boolean, policy: Policy, at: number): number {

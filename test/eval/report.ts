@@ -1,4 +1,5 @@
 /** Renders the outcomes as docs/detection.md: how it judges, the table, every family's line, and what it cannot tell. */
+import { policyFor, type AlertLevel } from '../../services/detector/policy.ts';
 import { setOf } from './corpus.ts';
 import { KNOB, type Results } from './eval-worker.ts';
 import { FAMILY_NOTES } from './family-notes.ts';
@@ -41,6 +42,21 @@ function knobRows(results: Results): string[] {
       return `| ${name} | ${set} | ${two(score.f1)} | ${two(score.recall)} | ${one(score.falseAlarmsPer100Weeks)} | ${two(score.medianDelay)} | ${two(score.p90Delay)} |`;
     }),
   );
+}
+
+const LEVELS: readonly AlertLevel[] = ['few', 'normal', 'early'];
+
+function budgetRows(): string {
+  return LEVELS.map((level) => {
+    const { perWeek, share } = policyFor('production', level).falseAlarms;
+    return `${String(perWeek)} a week or ${percent(share)} of what was found (\`${level}\`)`;
+  }).join(', ');
+}
+
+/** Services from which on more false alarms are expected than a week may have. */
+function smallFleet(): number {
+  const { perWeek, perServiceWeek } = policyFor('production').falseAlarms;
+  return Math.round(perWeek / perServiceWeek);
 }
 
 function familyRows(outcomes: readonly Outcome[]): string[] {
@@ -117,11 +133,15 @@ were made noisier until the rules in use scored nearer to what they score on rea
 read them as a test of mechanisms, not as a promise for your fleet. Run \`leakline backtest\` on your own history for that.
 
 ### The knob
-\`alerts: few | normal | early\` scales the patience alone. What that costs and buys:
+\`alerts: few | normal | early\` scales the patience, which shows in a single service already:
 
 | setting | set | F1 | recall | false alarms / 100 service-weeks | median delay | 90th percentile |
 |---|---|--:|--:|--:|--:|--:|
 ${knobRows(results).join('\n')}
+
+It also sets the fleet's budget of false alarms: ${budgetRows()}. Where more are expected of as many services, an
+incident opens once its own doubt (\`confidence\`) is smaller in that proportion, at the latest a day before its earliest end. So it is with fleets of
+${String(smallFleet())} services and more at \`normal\`; everything above is measured service by service, without it.
 
 ## Every family
 | family | truth | services | found | false alarms / 100 service-weeks | median delay | kind right | interval holds | what it is, what is hard |

@@ -126,4 +126,27 @@ describe('detector in minutes', () => {
     expect(store.judgements.at(-1)?.waitingFor).not.toBe('');
     expect(store.judgements.at(-1)?.decidesBy).toBeGreaterThan(START + 20 * SECOND);
   });
+
+  it('is in less of a hurry in a large fleet, while there is time', async () => {
+    // Two hours and a half to its limit, after half an hour that settled.
+    const slow = seconds(
+      {
+        rssMin: (block) => (300 + 0.08 * Math.max(0, block - 1800) + 0.2 * noise(block)) * MB,
+        memoryLimitLast: () => 1000 * MB,
+      },
+      { service: 'slow', lifetime: 'c', instance: 'slow-0' },
+      7200,
+    );
+    const others = Array.from({ length: 150 }, (_, index) =>
+      seconds({ rssMin: () => 100 * MB }, { service: `still-${index}`, lifetime: `still-${index}`, instance: `still-${index}` }, 60),
+    );
+    const alone = fakeStore([slow]);
+    const { opened } = await watch(alone, 5, 7200, 60);
+    const among = fakeStore([...others, slow]);
+    const { opened: openedAmong } = await watch(among, 5, 7200, 60);
+    expect(openedAmong).toBeGreaterThan(opened!);
+    const [incident] = [...foldEvents(among.events).values()];
+    expect(incident!.service).toBe('slow');
+    expect(incident!.openedWith.confidence).toBeGreaterThan([...foldEvents(alone.events).values()][0]!.openedWith.confidence);
+  });
 });

@@ -55,6 +55,15 @@ function replay(hours: readonly (readonly [hour: number, Partial<Judgement>])[],
 const types = (events: readonly IncidentEvent[]) => events.map(({ type }) => type);
 
 describe('reconcile', () => {
+  it.each([
+    ['leaves a leak the fleet cannot afford to trust', { confidence: 0.95 }, []],
+    ['opens it once it is surer', { confidence: 0.99 }, ['opened']],
+    ['opens it a day before its earliest end', { confidence: 0.95, exhaustsEarliest: START + 23 * HOUR }, ['opened']],
+    ['leaves it while there is time', { confidence: 0.95, exhaustsEarliest: START + 25 * HOUR }, []],
+  ])('%s', (_, over, expected) => {
+    expect(types(reconcile([judgement(START, over)], [], new Map(), START, policy, 0.98))).toEqual(expected);
+  });
+
   it('opens one incident however often the leak is judged', () => {
     expect(
       types(

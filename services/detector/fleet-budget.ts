@@ -1,0 +1,26 @@
+/**
+ * One budget of false alarms for the whole fleet. Judged each by itself, ten thousand services raise two hundred false alarms a week
+ * where one raises one a year. Tests of many at once are held to a false discovery rate (Benjamini and Hochberg 1995; by the chance of
+ * each to be false: Efron 2001): as few may be false as the week allows, or as a share of the leaks that were found in it, whichever is
+ * more. Where more would be expected, an incident opens only once its own doubt is smaller in that proportion.
+ */
+import type { Policy } from './policy.ts';
+
+/** Doubt in a leak at the moment its growth just passes, and the least there ever is. */
+export const FIRST_DOUBT = 0.06;
+export const LEAST_DOUBT = 0.01;
+
+export interface Fleet {
+  /** Services that are watched. */
+  readonly services: number;
+  /** Incidents opened within the last week that nobody has dismissed. */
+  readonly discoveries: number;
+}
+
+/** The confidence from which on an incident opens; 0 = whenever a leak is found. */
+export function leastConfidence({ services, discoveries }: Fleet, { falseAlarms }: Policy): number {
+  const expected = services * falseAlarms.perServiceWeek;
+  const allowed = Math.max(falseAlarms.perWeek, falseAlarms.share * discoveries);
+  if (expected <= allowed) return 0;
+  return 1 - Math.max(LEAST_DOUBT, FIRST_DOUBT * (allowed / expected));
+}
