@@ -128,12 +128,13 @@ export class Lifetime {
       values.requests = columns.requestsLast[index] as number;
       values.requestRate = columns.requestRateMean[index] as number;
       if (blockMs === base) this.add(at, values);
-      else this.add(at, values, Math.min(blockMs / base, columns.sampleCount[index] as number), lastBaseStart(series, index, base));
+      else
+        this.add(at, values, Math.min(blockMs / base, columns.sampleCount[index] as number), lastBaseStart(series, index, base), blockMs);
     }
   }
 
   /** A block wider than the base stands for so many base blocks, the last of which began at `lastTime`. */
-  add(time: number, values: RawReading, blocks = 1, lastTime = time): void {
+  add(time: number, values: RawReading, blocks = 1, lastTime = time, widthMs = this.#policy.baseBlockMs): void {
     const memory = this.#memoryOf(values);
     if (Number.isNaN(this.firstTime)) this.firstTime = time;
     this.lastTime = lastTime;
@@ -161,7 +162,7 @@ export class Lifetime {
     reading.loadSum = Number.isNaN(load) ? 0 : load;
     reading.loadCount = Number.isNaN(load) ? 0 : 1;
     if (Math.floor(this.samples / SAMPLING_CHECK) > Math.floor(before / SAMPLING_CHECK)) this.#skipTooFine();
-    this.#stale |= this.#cascade.add(reading);
+    this.#stale |= this.#cascade.add(reading, widthMs);
   }
 
   #memoryOf(values: RawReading): number {
@@ -230,15 +231,16 @@ export class Lifetime {
   advance(at: number, through = at): boolean {
     this.#stale |= this.#cascade.advance(at);
     if (this.#stale === 0) return false;
-    for (const index of this.resolutions.keys())
-      if (at <= forgottenUntil(this.#policy.levelMs[index] as number, through, this.#policy)) this.#stale &= ~(1 << index);
+    const { levelMs } = this.#policy;
+    for (let index = 0; index < levelMs.length; index += 1)
+      if (at <= forgottenUntil(levelMs[index] as number, through, this.#policy)) this.#stale &= ~(1 << index);
     if (this.#stale !== 0) this.#judge();
     return true;
   }
 
   #judge(): void {
     const around = this.surroundings();
-    for (let index = this.#cascade.finest; index < this.resolutions.length; index += 1)
+    for (let index = this.#cascade.finest; index < this.#policy.levelMs.length; index += 1)
       if ((this.#stale & (1 << index)) !== 0) this.#judgeResolution(index, this.#at(index, around));
     this.#stale = 0;
     this.#choose();
@@ -252,14 +254,14 @@ export class Lifetime {
   /** A rise too slow to come back within the blocks of one width shows at the next ones. */
   #usualRise(index: number): number {
     let usual = 0;
-    for (let wider = index; wider < Math.min(index + 4, this.resolutions.length); wider += 1) {
-      usual = Math.max(usual, this.past.excursion[wider] ?? 0, wider > index ? (this.resolutions[wider] as Resolution).excursion() : 0);
+    for (let wider = index; wider < Math.min(index + 4, this.#policy.levelMs.length); wider += 1) {
+      usual = Math.max(usual, this.past.excursion[wider] ?? 0, wider > index ? this.#cascade.level(wider).excursion() : 0);
     }
     return usual;
   }
 
   #judgeResolution(index: number, around: Surroundings): void {
-    const level = this.resolutions[index] as Resolution;
+    const level = this.#cascade.level(index);
     for (let position = 0; position < WINDOWS.length; position += 1) {
       const key = index * WINDOWS.length + position;
       const growth = judgeWindow(level, WINDOWS[position] as number, around, this.#policy);
@@ -282,9 +284,10 @@ export class Lifetime {
 
   #skipTooFine(): void {
     const interval = (this.lastTime - this.firstTime) / Math.max(1, this.samples - 1);
-    const { levels, finest } = this.#cascade;
+    const { finest } = this.#cascade;
+    const { levelMs } = this.#policy;
     let first = finest;
-    while (first + 1 < levels.length && (levels[first + 1] as Resolution).widthMs <= 1.1 * interval) first += 1;
+    while (first + 1 < levelMs.length && (levelMs[first + 1] as number) <= 1.1 * interval) first += 1;
     if (first === finest) return;
     this.#stale |= this.#cascade.leaveOut(first);
     this.#stale &= -1 << first;

@@ -39,8 +39,8 @@ export type Handed = (typeof Handed)[keyof typeof Handed];
 export class Resolution {
   readonly widthMs: number;
   /** Closed blocks, oldest first; `time` is the middle of a block. The other columns may be longer where they are unknown. */
-  readonly time: number[] = [];
-  readonly floor: number[] = [];
+  time: number[] = [];
+  floor: number[] = [];
   heapUsed = UNKNOWN;
   heapLive = UNKNOWN;
   heapHigh = UNKNOWN;
@@ -116,6 +116,35 @@ export class Resolution {
   /** Closes the open block once its end has passed. */
   advance(at: number): Handed {
     return this.#openEnd <= at ? this.#close() : Handed.nothing;
+  }
+
+  /** Has the open block begun before a moment that it does not end by? */
+  isUnderWay(at: number): boolean {
+    return !this.#isEmpty && at < this.#openEnd && at > this.#openEnd - this.widthMs;
+  }
+
+  /** Keeps what it would keep had it been given what a wider one was, where each reading made a block of its own at both. */
+  copyFrom(wider: Resolution): void {
+    const earlier = (wider.widthMs - this.widthMs) / 2;
+    this.time = wider.time.map((middle) => middle - earlier);
+    this.floor = [...wider.floor];
+    this.heapUsed = copied(wider.heapUsed);
+    this.heapLive = copied(wider.heapLive);
+    this.heapHigh = copied(wider.heapHigh);
+    this.load = copied(wider.load);
+    this.firstTime = wider.firstTime - earlier;
+    this.firstFloor = wider.firstFloor;
+    this.closed = wider.closed;
+    this.#held.copyFrom(wider.#held);
+    this.#excursion.copyFrom(wider.#excursion);
+    this.#rise.copyFrom(wider.#rise);
+    this.#lowest = wider.#lowest;
+    this.#highest = wider.#highest;
+    this.#lowestAt = wider.#lowestAt;
+    this.#highestAt = wider.#highestAt;
+    const begin = wider.#openEnd - wider.widthMs;
+    this.#open = begin / this.widthMs;
+    this.#openEnd = begin + this.widthMs;
   }
 
   /** Hands on what the open block says so far and forgets it; false where it says nothing. */
@@ -222,6 +251,8 @@ function appended(column: readonly number[], length: number, value: number): rea
   else if (!Number.isNaN(value)) return [...UNKNOWN.slice(0, length), value];
   return column;
 }
+
+const copied = (column: readonly number[]): readonly number[] => (column === UNKNOWN ? column : [...column]);
 
 function lower(a: number, b: number): number {
   return a < b || Number.isNaN(b) ? a : b;

@@ -1,7 +1,7 @@
 /** A maximum that only grows, asked also as of some blocks ago. Kept are the blocks at which it grew: few, whatever the age. */
 export class RunningMaximum {
-  readonly #since: number[] = [];
-  readonly #values: number[] = [];
+  #since: number[] = [];
+  #values: number[] = [];
   readonly #initial: number;
   latest: number;
 
@@ -16,6 +16,12 @@ export class RunningMaximum {
     this.latest = value;
     this.#since.push(block);
     this.#values.push(value);
+  }
+
+  copyFrom(other: RunningMaximum): void {
+    this.#since = [...other.#since];
+    this.#values = [...other.#values];
+    this.latest = other.latest;
   }
 
   /** As it was with the block of that number; of blocks before those that are kept, as it was at the first of these. */

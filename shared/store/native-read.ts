@@ -76,7 +76,7 @@ function readColumn(reader: ByteReader, type: string, rows: number): Decoded {
     const flat = type === 'Array(Float64)' ? reader.float64s(count) : new Float64Array(reader.uint32s(count));
     return Array.from(ends, (end, row) => flat.subarray(row === 0 ? 0 : ends[row - 1]!, end));
   }
-  throw new LeaklineError('LKL_ERR_STORE_REFUSED', `native answer has a column of type ${type}, which is not read here`);
+  throw notRead(type);
 }
 
 const join = (blocks: readonly Decoded[]): Decoded => {
@@ -118,4 +118,58 @@ export function decodeNative(bytes: Buffer): NativeTable {
     numbers: (name) => column(name, new Float64Array(0)) as Float64Array,
     arrays: (name) => column(name, []) as readonly Float64Array[],
   };
+}
+
+/** Answers of numbers alone, each column in one piece. */
+export interface NumberTable {
+  numbers(name: string): Float64Array | Uint32Array;
+}
+
+const NUMBERS = { Float64: Float64Array, UInt32: Uint32Array } as const;
+
+type NumberType = keyof typeof NUMBERS;
+
+interface Piece {
+  readonly type: NumberType;
+  readonly position: number;
+  readonly rows: number;
+}
+
+/** Looks where the pieces lie before it copies any, so that each is copied once. */
+export function decodeNumbers(bytes: Buffer): NumberTable {
+  const reader = new ByteReader(bytes);
+  const pieces = new Map<string, Piece[]>();
+  while (!reader.atEnd) {
+    const columns = reader.varint();
+    const rows = reader.varint();
+    for (let column = 0; column < columns; column++) {
+      const name = reader.string();
+      const type = reader.string();
+      if (!isNumberType(type)) throw notRead(type);
+      const piece = { type, position: reader.position, rows };
+      reader.position += rows * NUMBERS[type].BYTES_PER_ELEMENT;
+      const known = pieces.get(name);
+      if (known === undefined) pieces.set(name, [piece]);
+      else known.push(piece);
+    }
+  }
+  return { numbers: (name) => inOnePiece(bytes, pieces.get(name) ?? []) };
+}
+
+const isNumberType = (type: string): type is NumberType => type in NUMBERS;
+
+const notRead = (type: string) =>
+  new LeaklineError('LKL_ERR_STORE_REFUSED', `native answer has a column of type ${type}, which is not read here`);
+
+function inOnePiece(bytes: Buffer, pieces: readonly Piece[]): Float64Array | Uint32Array {
+  const Numbers = NUMBERS[pieces[0]?.type ?? 'Float64'];
+  const values = new Numbers(pieces.reduce((total, { rows }) => total + rows, 0));
+  const target = new Uint8Array(values.buffer);
+  let filled = 0;
+  for (const { position, rows } of pieces) {
+    const size = rows * Numbers.BYTES_PER_ELEMENT;
+    target.set(bytes.subarray(position, position + size), filled);
+    filled += size;
+  }
+  return values;
 }

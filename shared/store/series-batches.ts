@@ -1,5 +1,6 @@
 /** Series of every service a few services at a time, so that a fleet is never held at once. */
 import type { Series } from '../series.ts';
+import { readSeriesByRows } from './series-rows.ts';
 import { readSeries, type NameRange, type SeriesQuery } from './series.ts';
 import type { Store } from './store.ts';
 
@@ -10,7 +11,10 @@ export async function* readSeriesInBatches(
   store: Store,
   query: Omit<SeriesQuery, 'services' | 'names' | 'instance'>,
 ): AsyncGenerator<Series[]> {
-  for (const names of await namesOf(store, query)) yield readSeries(store, { ...query, names });
+  for (const names of await namesOf(store, query)) {
+    const batch = { ...query, names };
+    yield (await readSeriesByRows(store, batch)) ?? (await readSeries(store, batch));
+  }
 }
 
 /** Ranges that together hold every name there is: of a service that has no lifetime rolled up yet only the size is unknown. */

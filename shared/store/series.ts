@@ -74,7 +74,7 @@ const SOURCES = [rollup('hour_rollups', 'hour', 3_600_000), rollup('minute_rollu
 export const sourceOf = (blockMs: number): Source => SOURCES.find(({ stepMs }) => blockMs % stepMs === 0) ?? RAW;
 
 /** As it is where blocks are as wide as the rollups: nothing is left to aggregate. */
-const rowByRow = (source: Source): Source => ({
+export const rowByRow = (source: Source): Source => ({
   ...source,
   isBlock: true,
   samples: 'samples',
@@ -85,7 +85,7 @@ const rowByRow = (source: Source): Source => ({
 });
 
 /** What is measured, not counted: may be absent. */
-type MeasuredColumn = Exclude<BlockColumn, 'sampleCount' | 'timeLast'>;
+export type MeasuredColumn = Exclude<BlockColumn, 'sampleCount' | 'timeLast'>;
 
 const AGGREGATE: Readonly<Record<MeasuredColumn, (source: Source) => string>> = {
   rssMin: (source) => source.min('rss'),
@@ -115,7 +115,7 @@ export const aggregateOf = (column: MeasuredColumn, source: Source): string => A
 export const blockNumberOf = ({ stepMs, time }: Source) =>
   stepMs === 1 ? `intDiv(toUnixTimestamp64Milli(${time}), {blockMs:Int64})` : `intDiv(toUnixTimestamp(${time}), {blockSeconds:UInt32})`;
 
-const mayBeAbsent = (column: BlockColumn): boolean => column !== 'sampleCount' && column !== 'timeLast';
+export const mayBeAbsent = (column: BlockColumn): column is MeasuredColumn => column !== 'sampleCount' && column !== 'timeLast';
 
 /** The last time as an offset within the block, so that it is a small number. */
 const valueOf = (column: BlockColumn, source: Source): string =>
@@ -140,7 +140,7 @@ function seriesSql(source: Source, query: SeriesQuery, columns: readonly BlockCo
       ${services === undefined ? '' : inPairs(services)}
       ${names === undefined ? '' : `AND ${inNames(names)}`}
       ${instance === undefined ? '' : 'AND instance = {instance:String}'}
-      ${query.shards === undefined ? '' : 'AND CRC32(service) % {shardCount:UInt32} IN {shards:Array(UInt32)}'}`;
+      ${query.shards === undefined ? '' : `AND ${OF_SHARDS}`}`;
   const blocks = source.isBlock
     ? rows
     : `FROM (
@@ -174,24 +174,27 @@ const inPairs = (services: NonNullable<SeriesQuery['services']>) =>
     ? 'AND service IN {services:Array(String)} AND environment IN {environments:Array(String)}'
     : "AND service IN {services:Array(String)} AND has({pairs:Array(String)}, concat(service, '\\0', environment))";
 
-const inNames = ({ before }: NameRange) => `service >= {first:String}${before === undefined ? '' : ' AND service < {before:String}'}`;
+export const OF_SHARDS = 'CRC32(service) % {shardCount:UInt32} IN {shards:Array(UInt32)}';
+
+export const inNames = ({ before }: NameRange) =>
+  `service >= {first:String}${before === undefined ? '' : ' AND service < {before:String}'}`;
 
 /** Blocks may arrive in the order the engine's threads finished them; undefined where they are in order. */
-function inOrder(time: Float64Array): Uint32Array | undefined {
+export function inOrder(time: Float64Array): Uint32Array | undefined {
   for (let at = 1; at < time.length; at++) {
     if (time[at]! < time[at - 1]!) return Uint32Array.from(time.keys()).sort((a, b) => time[a]! - time[b]!);
   }
   return undefined;
 }
 
-function permuted(values: Float64Array, order: Uint32Array | undefined): Float64Array {
+export function permuted(values: Float64Array, order: Uint32Array | undefined): Float64Array {
   if (order === undefined) return values;
   const ordered = new Float64Array(order.length);
   for (let at = 0; at < order.length; at++) ordered[at] = values[order[at]!]!;
   return ordered;
 }
 
-const boundsOf = (names: NameRange | undefined) => ({ first: names?.first ?? '', before: names?.before ?? '' });
+export const boundsOf = (names: NameRange | undefined) => ({ first: names?.first ?? '', before: names?.before ?? '' });
 
 // Loops, as `map` of a typed array takes ten times as long.
 function startsOf(blocks: Float64Array, from: number, blockMs: number): Float64Array {
@@ -216,7 +219,7 @@ function withAbsent(values: Float64Array, absent: Float64Array, bit: number, unk
   return all;
 }
 
-async function readEnds(store: Store, query: SeriesQuery): Promise<ReadonlyMap<string, number>> {
+export async function readEnds(store: Store, query: SeriesQuery): Promise<ReadonlyMap<string, number>> {
   const rows = await store.query<{ lifetime: string; ended: number }>(
     `SELECT lifetime, toUnixTimestamp64Milli(max(ended_at)) AS ended FROM process_exits
     WHERE ended_at >= fromUnixTimestamp64Milli({from:Int64}) AND ended_at < fromUnixTimestamp64Milli({to:Int64})
@@ -269,7 +272,7 @@ function seriesOf(
   ).map((name) => table.strings(name)) as [string[], string[], string[], string[], string[], string[]];
   const startedAt = table.numbers('startedAt');
   const absents = table.arrays('absent');
-  const nullable = columns.filter(mayBeAbsent);
+  const nullable: readonly BlockColumn[] = columns.filter(mayBeAbsent);
   const told = columns.map((name) => ({ name, bit: nullable.indexOf(name), values: table.arrays(name) }));
   // One array serves all lifetimes of a length.
   let unknown = new Float64Array(0);
@@ -300,7 +303,7 @@ function seriesOf(
   return series.sort(byKey);
 }
 
-const byKey = (a: Series, b: Series): number =>
+export const byKey = (a: Series, b: Series): number =>
   compare(a.service, b.service) || compare(a.instance, b.instance) || compare(a.lifetime, b.lifetime);
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

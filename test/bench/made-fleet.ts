@@ -41,8 +41,11 @@ export async function fillRollups(store: Store, table: 'hour_rollups' | 'minute_
 /** What tells the reader how to cut the fleet into batches. */
 export const fillLifetimes = (store: Store) =>
   store.command(`
-    INSERT INTO lifetimes (service, instance, lifetime, first_seen, last_seen)
-    SELECT service, instance, lifetime, min(first_time), max(last_time) FROM hour_rollups GROUP BY service, instance, lifetime
+    INSERT INTO lifetimes (service, instance, lifetime, environment, version, host, runtime, started_at, first_seen, last_seen)
+    SELECT
+      service, instance, lifetime, max(toString(r.environment)), max(toString(r.version)), max(toString(r.host)), max(toString(r.runtime)),
+      min(r.process_started_at), min(r.first_time), max(r.last_time)
+    FROM hour_rollups AS r GROUP BY service, instance, lifetime
     SETTINGS optimize_aggregation_in_order = 1`);
 
 export async function leakingServices(store: Store, lifetimes: number): Promise<number> {
