@@ -19,6 +19,7 @@ export interface Block {
 export class BlockBuilder {
   readonly #resolution: Resolution;
   #samples: SampleBlock;
+  #spare: SampleBlock | undefined;
   #exits: (ExitRow & { part: number })[] = [];
   #messages: BusMessage[] = [];
   #bytes = 0;
@@ -89,11 +90,19 @@ export class BlockBuilder {
   /** Hands over what was collected and starts anew. */
   take(): Block {
     const block: Block = { samples: this.#samples, exits: this.#exits, messages: this.#messages, nextOffsets: this.#nextOffsets };
-    this.#samples = new SampleBlock(this.#resolution);
+    // The next will be about as large.
+    this.#samples = this.#spare ?? new SampleBlock(this.#resolution, block.samples.rows);
+    this.#spare = undefined;
     this.#exits = [];
     this.#messages = [];
     this.#bytes = 0;
     this.#nextOffsets = new Map();
     return block;
+  }
+
+  /** Of a block that is stored: nobody reads it again. */
+  giveBack(samples: SampleBlock): void {
+    samples.clear();
+    this.#spare = samples;
   }
 }

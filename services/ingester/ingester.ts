@@ -275,6 +275,7 @@ class IngesterRoom implements Ingester {
       this.#options.log.warn({ rows, err: describe(error) }, 'stopped before the store took everything; it is delivered again');
       return;
     }
+    this.#builder.giveBack(block.samples);
     await this.#commit(block.nextOffsets);
   }
 

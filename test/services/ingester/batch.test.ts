@@ -95,6 +95,23 @@ const storedRows = () =>
     FROM samples ORDER BY time`);
 
 describe('a block', () => {
+  it('gives its room to a later one, and none of its values', async () => {
+    await fc.assert(
+      fc.asyncProperty(batches, async (all) => {
+        await store.command('TRUNCATE TABLE raw_samples');
+        const builder = new BlockBuilder('full');
+        for (const batch of all) {
+          builder.add(batch, tabulate(batch.processes), message);
+          const { samples } = builder.take();
+          await insertSamples(store, samples.encode());
+          builder.giveBack(samples);
+        }
+        expect(await storedRows()).toEqual(all.flatMap(expectedRows));
+      }),
+      { numRuns: 15 },
+    );
+  });
+
   it('holds every row of every batch, absent as NULL', async () => {
     await fc.assert(
       fc.asyncProperty(batches, async (all) => {

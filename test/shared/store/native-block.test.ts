@@ -30,6 +30,16 @@ const rowArbitrary = fc.record({
 });
 
 describe('Native blocks', () => {
+  it('hold as many rows as they say, however many', async () => {
+    for (const rows of [4095, 4096, 4097, 10_000]) {
+      await store.command('TRUNCATE TABLE anything');
+      const values = Float64Array.from({ length: rows }, (_, row) => row * 1_000_000_007);
+      await store.insertNative('anything', encodeNativeBlock([{ name: 'whole', type: 'UInt64', values }], rows));
+      const back = await store.query<{ whole: number }>('SELECT whole FROM anything ORDER BY whole');
+      expect(back.map(({ whole: value }) => value)).toEqual([...values]);
+    }
+  });
+
   it('are read back by the engine as they were written', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(rowArbitrary, { minLength: 1, maxLength: 300 }), async (rows) => {

@@ -174,6 +174,27 @@ describe('rollUp', () => {
     expect(await stored('minute_rollups', 'minute')).toEqual(naiveRollups(ramp, 60_000));
   });
 
+  it('keeps the latest value of each metric, to the millisecond, whichever sample and insert had it', async () => {
+    const late: SampleRow = { ...sampleAt(1, 30, { rss: 5, cpu_seconds: 0.25, gc_pause_seconds: 1e-9 }), time: base + 30_900 };
+    const rows = [
+      sampleAt(1, 30, { rss: 2 ** 53 - 1, heap_live: 7, cpu_seconds: 1e6 / 3, gc_pause_seconds: 3 }),
+      late,
+      sampleAt(1, 31, { threads: 3, memory_limit: 0 }),
+      sampleAt(1, 90, { requests: 1 }),
+    ];
+    for (const row of rows.toReversed()) await insertSamples(store, columnsOf([row]));
+    await rollUp(store);
+    await expectRollupsOf(rows);
+    expect((await stored('hour_rollups', 'hour'))[0]).toMatchObject({
+      rss_last: 5,
+      heap_live_last: 7,
+      cpu_seconds_last: 0.25,
+      gc_pause_seconds_last: 1e-9,
+      memory_limit_last: 0,
+      requests_last: 1,
+    });
+  });
+
   it('takes in samples that come hours late', async () => {
     await insertSamples(store, columnsOf(ramp.slice(100)));
     await rollUp(store);
