@@ -99,5 +99,7 @@ function leakSentence(facts: Facts, speed: string, watched: string): string {
     facts.end.limitBytes > 0 && facts.slope > 0
       ? `, reaches its ${facts.end.name} of ${bytesText(facts.end.limitBytes)} in ${duration((Math.max(0, facts.left) / facts.slope) * 3_600_000)}`
       : '';
-  return `keeps growing ${speed}${where === '' ? '' : ` ${where}`} for ${watched}, now ${bytesText(facts.lifetime.lastLevel)}${end}`;
+  const replicas = facts.growth?.replicas ?? 1;
+  const together = replicas > 1 ? `, seen over ${String(replicas)} instances together` : '';
+  return `keeps growing ${speed}${where === '' ? '' : ` ${where}`} for ${watched}${together}, now ${bytesText(facts.lifetime.lastLevel)}${end}`;
 }

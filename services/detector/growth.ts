@@ -73,6 +73,8 @@ export interface Growth {
   readonly ceilingBytes: number;
   /** Bytes per request/s, where load explains the growth. */
   readonly bytesPerLoad: number;
+  /** How many replicas were judged together to see it; 1 = the instance by itself. */
+  readonly replicas: number;
 }
 
 const BOUNDED_ADVANTAGE = 2;
@@ -150,6 +152,7 @@ export function judgeWindow(
     neededShare,
     ceilingBytes: Number.NaN,
     bytesPerLoad: Number.NaN,
+    replicas: 1,
   };
   const fail = (reason: GrowthReason, more: Partial<Growth> = {}): Growth => ({ ...growth, ...more, reason });
   if (trend.slope <= 0) return fail('flat');
@@ -272,4 +275,25 @@ function boundedShape(
     return { reason: shape.kind === 'saturating' ? 'levelling-off' : 'logarithmic-creep', ceiling: shape.ceiling };
   }
   return undefined;
+}
+
+const TELLING = [
+  'flat',
+  'within-earlier-levels',
+  'not-significant',
+  'too-short',
+  'flattening',
+  'level-shift',
+  'logarithmic-creep',
+  'levelling-off',
+  'follows-load',
+  'needs-patience',
+  'awaits-collection',
+  'passes',
+];
+
+/** The most telling reason is the highest: what looks most like a leak deserves the explanation. */
+export function rank(growth: Growth | Calm): number {
+  if (typeof growth === 'string') return TELLING.indexOf(growth);
+  return TELLING.indexOf(growth.reason) + Math.min(0.9, Math.max(0, growth.share));
 }

@@ -2,7 +2,7 @@
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import { AgeProfile } from './age-profile.ts';
 import { Cascade } from './cascade.ts';
-import { judgeWindow, type Calm, type Growth, type Surroundings } from './growth.ts';
+import { judgeWindow, rank, type Calm, type Growth, type Surroundings } from './growth.ts';
 import type { Policy } from './policy.ts';
 import { forgottenUntil, HITS } from './replay-stops.ts';
 import { newReading, type Resolution } from './resolution.ts';
@@ -14,7 +14,7 @@ import { medianOf, theilSen } from './trend.ts';
 export type MemorySignal = 'anon' | 'rss' | 'working_set' | 'heap_live' | 'heap_used';
 
 /** Block counts of the windows looked at in each resolution. */
-const WINDOWS = [10, 14, 20, 28, 40];
+export const WINDOWS = [10, 14, 20, 28, 40];
 /** Those asked when people want to know why. */
 const EXPLAINED_WINDOWS = [14, 28];
 /** Every so many samples the interval between them is looked at. */
@@ -70,8 +70,6 @@ export class Lifetime {
   rssBytes = Number.NaN;
   samples = 0;
   endedAt: number | undefined;
-  /** Growth that opened or keeps the verdict; undefined while none passes. */
-  leak: Growth | undefined;
   /** Past knowledge it was started with. */
   past: Past = NO_PAST;
 
@@ -79,6 +77,11 @@ export class Lifetime {
   /** Per resolution and window: how often in a row it passed, and the growth that passed last. */
   readonly #hits: Uint16Array;
   readonly #passing: (Growth | undefined)[] = [];
+  #own: Growth | undefined;
+  /** Resolutions at which `advance` last found more than calm, a bit each. */
+  stirred = 0;
+  /** Per resolution: growth that it shows together with its replicas. */
+  readonly #shared: (Growth | undefined)[] = [];
   readonly #cascade: Cascade;
   #heapHigh = Number.NaN;
   #requests = Number.NaN;
@@ -100,6 +103,20 @@ export class Lifetime {
 
   get resolutions(): readonly Resolution[] {
     return this.#cascade.levels;
+  }
+
+  /** Growth that opened or keeps the verdict, seen by itself or else together with its replicas; undefined while none passes. */
+  get leak(): Growth | undefined {
+    return this.#own ?? longest(this.#shared);
+  }
+
+  get tellsHeap(): boolean {
+    return this.#tellsHeap;
+  }
+
+  /** Until the next block of that resolution. */
+  share(index: number, growth: Growth): void {
+    this.#shared[index] = growth;
   }
 
   get warmAt(): number {
@@ -229,6 +246,7 @@ export class Lifetime {
    * known moment says so in `through`: of what is judged long before it nothing is left by then, so it is not.
    */
   advance(at: number, through = at): boolean {
+    this.stirred = 0;
     this.#stale |= this.#cascade.advance(at);
     if (this.#stale === 0) return false;
     const { levelMs } = this.#policy;
@@ -262,24 +280,19 @@ export class Lifetime {
 
   #judgeResolution(index: number, around: Surroundings): void {
     const level = this.#cascade.level(index);
+    this.#shared[index] = undefined;
     for (let position = 0; position < WINDOWS.length; position += 1) {
       const key = index * WINDOWS.length + position;
       const growth = judgeWindow(level, WINDOWS[position] as number, around, this.#policy);
+      if (typeof growth === 'object') this.stirred |= 1 << index;
       const passes = typeof growth === 'object' && growth.reason === 'passes';
       this.#passing[key] = passes ? growth : undefined;
       this.#hits[key] = passes ? (this.#hits[key] as number) + 1 : 0;
     }
   }
 
-  /** Of the windows that pass, the longest speaks. */
   #choose(): void {
-    let leak: Growth | undefined;
-    for (let key = 0; key < this.#hits.length; key += 1) {
-      const growth = this.#passing[key];
-      if (growth === undefined || (this.#hits[key] as number) < HITS) continue;
-      if (leak === undefined || growth.toTime - growth.fromTime > leak.toTime - leak.fromTime) leak = growth;
-    }
-    this.leak = leak;
+    this.#own = longest(this.#passing, (key) => (this.#hits[key] as number) >= HITS);
   }
 
   #skipTooFine(): void {
@@ -292,6 +305,7 @@ export class Lifetime {
     this.#stale |= this.#cascade.leaveOut(first);
     this.#stale &= -1 << first;
     this.#hits.fill(0, 0, first * WINDOWS.length);
+    this.#shared.fill(undefined, 0, first);
   }
 
   /** The growth that looks most like a leak and why it is none (yet); undefined before the first window is full. */
@@ -375,23 +389,12 @@ function known(value: number | undefined, otherwise: number): number {
   return value === undefined || Number.isNaN(value) ? otherwise : value;
 }
 
-/** The most telling reason first: what looks most like a leak deserves the explanation. */
-const TELLING = [
-  'flat',
-  'within-earlier-levels',
-  'not-significant',
-  'too-short',
-  'flattening',
-  'level-shift',
-  'logarithmic-creep',
-  'levelling-off',
-  'follows-load',
-  'needs-patience',
-  'awaits-collection',
-  'passes',
-];
-
-function rank(growth: Growth | Calm): number {
-  if (typeof growth === 'string') return TELLING.indexOf(growth);
-  return TELLING.indexOf(growth.reason) + Math.min(0.9, Math.max(0, growth.share));
+/** Of growth that passes in several windows the longest speaks. */
+export function longest(passing: readonly (Growth | undefined)[], isSure: (key: number) => boolean = () => true): Growth | undefined {
+  let leak: Growth | undefined;
+  for (const [key, growth] of passing.entries()) {
+    if (growth === undefined || !isSure(key)) continue;
+    if (leak === undefined || growth.toTime - growth.fromTime > leak.toTime - leak.fromTime) leak = growth;
+  }
+  return leak;
 }

@@ -18,8 +18,8 @@ export function poolJudgements(judgements: readonly Judgement[]): Judgement {
     lifetime: '',
     verdict: worst,
     explanation: `${of}${lead.explanation}`,
-    // Several replicas growing alike leave less room for chance.
-    confidence: worst === 'leak' ? Math.min(0.99, lead.confidence + 0.02 * (alike.length - 1)) : lead.confidence,
+    // What all do, as load does to them, leaves no less room for doubt than what the surest does.
+    confidence: Math.max(...alike.map(({ confidence }) => confidence)),
     onsetAt: worst === 'leak' && onsets.length > 0 ? Math.min(...onsets) : lead.onsetAt,
     // The one that runs out first leads.
     instances: worst === 'leak' ? [...new Set([lead.instance, ...alike.map(({ instance }) => instance).sort()])] : [],

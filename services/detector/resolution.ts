@@ -89,6 +89,13 @@ export class Resolution {
     return this.#rise.at(this.closed - this.time.length + index);
   }
 
+  /** Begins with what a wider one of the same knew at one of its blocks. */
+  inherit(wider: Resolution, index: number): void {
+    this.#held.raise(0, wider.held(index));
+    this.#excursion.raise(0, wider.excursion(index));
+    this.#rise.raise(0, wider.rise(index));
+  }
+
   /** Adds a reading; readings before the open block are late and ignored. */
   add(reading: Reading): Handed {
     const { time } = reading;
@@ -173,7 +180,7 @@ export class Resolution {
     this.heapLive = appended(this.heapLive, before, heapLive);
     this.heapHigh = appended(this.heapHigh, before, heapHigh);
     this.load = appended(this.load, before, loadCount > 0 ? loadSum / loadCount : Number.NaN);
-    if (this.closed === 0) this.firstTime = middle;
+    if (Number.isNaN(this.firstTime)) this.firstTime = middle;
     this.closed += 1;
     this.#hold();
     // Trimmed by halves, so that the cost of shifting is spread over many blocks.
@@ -196,7 +203,7 @@ export class Resolution {
     if (last > 0) this.#slide(last);
     if (last < 2) return;
     const block = this.closed - 1;
-    if (block === 2) this.firstFloor = middleOf(floor[0] as number, floor[1] as number, floor[2] as number);
+    if (Number.isNaN(this.firstFloor)) this.firstFloor = middleOf(floor[0] as number, floor[1] as number, floor[2] as number);
     const level = middleOf(floor[last - 2] as number, floor[last - 1] as number, floor[last] as number);
     this.#held.raise(block, level);
     this.#rise.raise(block, level - this.#lowest);

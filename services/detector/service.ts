@@ -5,6 +5,7 @@ import { serviceKey } from './incidents.ts';
 import { compareVersions, type Aged } from './canary.ts';
 import { Lifetime, type Lesson, type Past } from './lifetime.ts';
 import type { Policy } from './policy.ts';
+import { judgeReplicas } from './replicas.ts';
 import { recurringFrom } from './recurrence.ts';
 import { firstAfter, speaksUntil } from './series-time.ts';
 import { judgeLifetime } from './verdict.ts';
@@ -118,13 +119,22 @@ export class ServiceHistory {
     if (learned) {
       for (const lifetime of this.lifetimes.values()) if (!this.#quiet.has(lifetime)) lifetime.past = this.#pastOf(lifetime);
     }
+    if (this.#isStirred()) judgeReplicas(this.#running(), this.#policy);
     return changed || learned;
   }
 
+  #isStirred(): boolean {
+    if (this.lifetimes.size > 1) for (const { stirred } of this.lifetimes.values()) if (stirred !== 0) return true;
+    return false;
+  }
+
+  /** Those that say something of now. */
+  #running(): Lifetime[] {
+    return [...this.lifetimes.values()].filter((lifetime) => lifetime.samples > 0 && !this.#quiet.has(lifetime));
+  }
+
   judge(at: number): { pooled: Judgement[]; instances: Judgement[] } {
-    const instances = [...this.lifetimes.values()]
-      .filter((lifetime) => lifetime.samples > 0 && !this.#quiet.has(lifetime))
-      .map((lifetime) => judgeLifetime(lifetime, at, this.#policy));
+    const instances = this.#running().map((lifetime) => judgeLifetime(lifetime, at, this.#policy));
     const versions = new Map<string, Judgement[]>();
     for (const judgement of instances) {
       const list = versions.get(judgement.version) ?? [];

@@ -34,7 +34,7 @@ export const FAMILY_NOTES: Readonly<Record<string, string>> = {
   accelerating: 'slow at first, so most of the time is over before most of the growth has happened',
   'behind a filling cache': 'a line beneath a bend shows once the bend is over; until then there is no settled past',
   'reset by daily restarts': 'growth that earlier lifetimes ended in counts as watched; a warm-up of the size of a day of leaking hides it',
-  'behind heavy noise': 'wider blocks and longer windows until it is significant',
+  'behind heavy noise': 'wider blocks, longer windows, and the mean of its replicas until it is significant',
   'with gaps': 'regression on real timestamps; a gap that lasts from onset to exhaustion hides it',
   machine: 'jobs that ramp up over hours, level changes, drifts: a job that grows in a line is growth until it stops',
   'leak on a machine': 'the same machines with a ramp from the fourth day on; an alarm before it counts as false',

@@ -108,6 +108,9 @@ block is a deeper floor. Windows of 10 to 40 blocks at every width are judged as
    effective sample size (\`levelling-off\`, \`logarithmic-creep\`). A line beneath a curve that settles is a line: a leak behind a cache.
 7. **Not the load**: least squares on time and request rate together (\`follows-load\`).
 
+Replicas of one version that run side by side are judged together too: the mean of their blocks, aligned by time, has less noise than each
+and must pass the same gates. What it shows is said of those (two at least) that grow themselves; a leak of one is found by itself.
+
 The slope that is told is fitted since the onset (a hinge found by least squares); its 90 % interval holds the error of the line,
 widened by a factor measured on the development part, and the slopes the level had by itself over spans as long before the onset: a swing longer
 than the growth does not show in its residuals. Where no limit is known, twice the level the growth began from stands for it; a heap runs out at its own limit where that

@@ -93,6 +93,7 @@ const byService = (judgements: readonly Judgement[]) => [...judgements].sort((a,
 
 it('the file tells of the leaks and of nothing else', () => {
   expect([...new Set(told.findings.map(({ service }) => service))].sort()).toEqual([
+    'feed',
     'ledger',
     'mailer',
     'search',
@@ -100,6 +101,7 @@ it('the file tells of the leaks and of nothing else', () => {
     'vault',
     'worker',
   ]);
+  expect(told.findings.find(({ service }) => service === 'feed')?.reason).toContain('instances together');
 });
 
 it('the store tells the same with the same figures, looked at every hour or every five minutes', { timeout: 600_000 }, async () => {

@@ -95,6 +95,14 @@ const PROCESSES: readonly Process[] = [
     ...{ service: 'mailer', version: 'v2', instance: 'mailer-0-1', runtime: 'nodejs', limit: 600, from: 30.05, to: HOURS },
     at: (_hour, age, noise) => ({ rss: 160 * warm(age) + 12 * age + 2 * noise }),
   },
+  // Each hides in its noise what they show together.
+  ...[0, 1, 2, 3].map((replica): Process => ({
+    ...{ service: 'feed', version: 'v4', instance: `feed-${replica}-0`, runtime: 'native', limit: 900, from: 0, to: HOURS },
+    at: (hour, age, noise) => {
+      const stray = 35 * noiseOf(Math.floor(3 * hour) + 31 * replica);
+      return { rss: 300 * warm(age) + stray + 12 * Math.max(0, hour - 30) + 2 * noise };
+    },
+  })),
 ];
 
 const METRICS = ['rss', 'anon', 'swap', 'heap_used', 'heap_live', 'requests'] as const;

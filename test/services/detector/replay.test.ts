@@ -3,6 +3,7 @@ import { expect, it, vi } from 'vitest';
 import type { Series } from '../../../shared/series.ts';
 import { GridWalk } from '../../../services/detector/grid-walk.ts';
 import { policyFor } from '../../../services/detector/policy.ts';
+import { replicasBehindNoise } from './noisy-replicas.ts';
 import { MB, noise, seriesOf, START } from './series-of.ts';
 
 const MINUTE = 60_000;
@@ -32,6 +33,21 @@ it.each([
     if (all.history.hasLeak()) leaked += 1;
   }
   expect(leaked > 0).toBe(leaks);
+});
+
+it('of replicas that leak behind their noise ends as judging all of it does, whenever it ends', () => {
+  const series = replicasBehindNoise(4, 3, (minute) => 0.2 * Math.max(0, minute - 2 * 1440));
+  const all = new GridWalk('shop', '', policy, STEP);
+  let together = 0;
+  for (let at = START + STEP; at <= START + 3 * 1440 * MINUTE; at += STEP) {
+    all.replay(at, series, []);
+    if (Math.round((at - START) / STEP) % 23 !== 0 || at < START + 2 * 1440 * MINUTE) continue;
+    const some = new GridWalk('shop', '', policy, STEP);
+    some.replayAll({ from: START, to: at, strideMs: STEP }, series, [], at);
+    expect(some.history.judge(at)).toEqual(all.history.judge(at));
+    if (all.history.judge(at).instances.some(({ explanation }) => explanation.includes('instances together'))) together += 1;
+  }
+  expect(together).toBeGreaterThan(0);
 });
 
 /** Lifetimes that begin, fall silent, come back, end and overlap, by a seed. */
