@@ -82,6 +82,8 @@ const BOUNDED_ADVANTAGE = 2;
 const LEAST_LATE_GROWTH = 0.55;
 /** How much more must be watched before a first day has shown its rhythm, and where the limit is only guessed. */
 const FIRST_DAY_DOUBT = 1.5;
+/** What has been seen for less than this share of `settledMs` has not shown it. */
+export const FIRST_DAY_SHARE = 0.8;
 const NO_LIMIT_DOUBT = 1.2;
 /** Growth of this share of the largest rise that came back (that was seen at all, of what may be garbage) is no news. */
 const USUAL_RISE = 0.2;
@@ -205,7 +207,7 @@ function patience(
   const settledShare = policy.patienceSettled * haste * longer(policy.longWatchMs, watched);
   const known = (level.time.at(-1) as number) - around.knownSince;
   // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.
-  const doubt = (known < 0.8 * policy.settledMs ? FIRST_DAY_DOUBT : 1) * (around.limitBytes > 0 ? 1 : NO_LIMIT_DOUBT);
+  const doubt = (known < FIRST_DAY_SHARE * policy.settledMs ? FIRST_DAY_DOUBT : 1) * (around.limitBytes > 0 ? 1 : NO_LIMIT_DOUBT);
   const unsettled = Math.min(policy.patienceCollection, (mayBeGarbage ? policy.patienceGarbage : policy.patienceUnsettled) * doubt);
   const unsettledShare = unsettled * Math.min(1, ((garbage === 'possible' ? 4 : 2) * policy.longWatchMs) / watched);
   return unsettledShare + (settledShare - unsettledShare) * surprise;

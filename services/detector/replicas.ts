@@ -4,7 +4,7 @@
  * is made anew, whenever blocks close, of those the lifetimes keep, so a replay that leaves out moments comes to the same.
  * O(levels · 64 · replicas), and that only when the growth of one of them is past the cheap gates.
  */
-import { judgeWindow, type Growth, type Surroundings } from './growth.ts';
+import { FIRST_DAY_SHARE, judgeWindow, type Growth, type Surroundings } from './growth.ts';
 import { longest, WINDOWS, type Lifetime } from './lifetime.ts';
 import type { Policy } from './policy.ts';
 import { HITS } from './replay-stops.ts';
@@ -60,6 +60,9 @@ function findTogether(alike: readonly Lifetime[], policy: Policy): Map<number, G
   if (sideBySide.length < 2) return found;
   const finest = 31 - Math.clz32(worthIt & -worthIt);
   const around = surroundingsOf(sideBySide);
+  // The first morning lifts them all, and a mean does not lessen what they share.
+  const now = Math.max(...sideBySide.map(({ lastTime }) => lastTime));
+  if (now - around.knownSince < FIRST_DAY_SHARE * policy.settledMs) return found;
   const excursions: number[] = [];
   let wider: Resolution | undefined;
   for (let index = policy.levelMs.length - 1; index >= finest; index -= 1) {

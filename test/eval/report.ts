@@ -110,6 +110,7 @@ block is a deeper floor. Windows of 10 to 40 blocks at every width are judged as
 
 Replicas of one version that run side by side are judged together too: the mean of their blocks, aligned by time, has less noise than each
 and must pass the same gates. What it shows is said of those (two at least) that grow themselves; a leak of one is found by itself.
+What replicas share, as a load, the mean does not lessen; so they are judged together only once a first day of the service has passed.
 
 The slope that is told is fitted since the onset (a hinge found by least squares); its 90 % interval holds the error of the line,
 widened by a factor measured on the development part, and the slopes the level had by itself over spans as long before the onset: a swing longer
