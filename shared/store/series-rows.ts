@@ -4,13 +4,13 @@
  * column that anybody told a number, costs little more than to read it.
  */
 import { BLOCK_COLUMNS, type BlockColumn, type Series, type SeriesIdentity } from '../series.ts';
-import type { Runtime } from '../sample.ts';
 import { decodeNative, decodeNumbers, type NativeTable, type NumberTable } from './native-read.ts';
 import type { SqlParams } from './parameters.ts';
 import {
   aggregateOf,
   boundsOf,
   byKey,
+  identitiesOf,
   inNames,
   inOrder,
   mayBeAbsent,
@@ -19,6 +19,7 @@ import {
   readEnds,
   rowByRow,
   sourceOf,
+  sumsOf,
   type MeasuredColumn,
   type SeriesQuery,
 } from './series.ts';
@@ -151,7 +152,7 @@ async function readIdentities(
     const bytes = await store.queryBytes(
       `SELECT
         CAST(service AS String) AS serviceName, CAST(max(environment) AS String) AS environmentName, CAST(max(version) AS String) AS versionName, instance,
-        lifetime, CAST(max(runtime) AS String) AS runtimeName, toFloat64(toUnixTimestamp64Milli(min(${startedAt}))) AS started, ${KEY} AS key
+        lifetime, CAST(max(runtime) AS String) AS runtimeName, toFloat64(toUnixTimestamp64Milli(min(${startedAt}))) AS startedAt, ${KEY} AS key
       FROM ${table} WHERE ${rows} GROUP BY service, instance, lifetime`,
       'Native',
       { ...params, ...more },
@@ -170,21 +171,11 @@ async function readIdentities(
 
 /** False where two processes go by the same key. */
 function addIdentities(table: NativeTable, identities: Map<number, SeriesIdentity>): boolean {
-  const [service, environment, version, instance, lifetime, runtime] = (
-    ['serviceName', 'environmentName', 'versionName', 'instance', 'lifetime', 'runtimeName'] as const
-  ).map((name) => table.strings(name)) as [string[], string[], string[], string[], string[], string[]];
-  const startedAt = table.numbers('started');
-  return table.numbers('key').every((key, row) => {
+  const keys = table.numbers('key');
+  return identitiesOf(table).every((identity, row) => {
+    const key = keys[row]!;
     if (identities.has(key)) return false;
-    identities.set(key, {
-      service: service[row]!,
-      environment: environment[row]!,
-      version: version[row]!,
-      instance: instance[row]!,
-      lifetime: lifetime[row]!,
-      runtime: runtime[row]! as Runtime,
-      startedAt: startedAt[row]!,
-    });
+    identities.set(key, identity);
     return true;
   });
 }
@@ -251,12 +242,6 @@ function timesOf(sinceFrom: ArrayLike<number>, from: number): Float64Array {
   const time = new Float64Array(sinceFrom.length);
   for (let at = 0; at < time.length; at++) time[at] = from + sinceFrom[at]! * 1000;
   return time;
-}
-
-function sumsOf(a: Float64Array, b: ArrayLike<number>): Float64Array {
-  const sums = new Float64Array(a.length);
-  for (let at = 0; at < sums.length; at++) sums[at] = a[at]! + b[at]!;
-  return sums;
 }
 
 const asFloats = (values: Float64Array | Uint32Array): Float64Array => (values instanceof Float64Array ? values : new Float64Array(values));

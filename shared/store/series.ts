@@ -1,6 +1,6 @@
 /** Reads lifetimes as blocks for the detector and the charts: from raw samples below a minute, from rollups above. */
 import type { Runtime } from '../sample.ts';
-import { BLOCK_COLUMNS, type BlockColumn, type Series } from '../series.ts';
+import { BLOCK_COLUMNS, type BlockColumn, type Series, type SeriesIdentity } from '../series.ts';
 import { decodeNative, type NativeTable } from './native-read.ts';
 import type { Shards } from '../shard.ts';
 import type { SqlParams } from './parameters.ts';
@@ -203,7 +203,7 @@ function startsOf(blocks: Float64Array, from: number, blockMs: number): Float64A
   return time;
 }
 
-function sumsOf(a: Float64Array, b: Float64Array): Float64Array {
+export function sumsOf(a: Float64Array, b: ArrayLike<number>): Float64Array {
   const sums = new Float64Array(a.length);
   for (let at = 0; at < sums.length; at++) sums[at] = a[at]! + b[at]!;
   return sums;
@@ -259,6 +259,23 @@ export async function readSeries(store: Store, query: SeriesQuery): Promise<Seri
   return seriesOf(decodeNative(bytes), from, blockMs, columns, ends);
 }
 
+/** Who the rows of an answer are of. */
+export function identitiesOf(table: NativeTable): SeriesIdentity[] {
+  const [service, environment, version, instance, lifetime, runtime] = (
+    ['serviceName', 'environmentName', 'versionName', 'instance', 'lifetime', 'runtimeName'] as const
+  ).map((name) => table.strings(name)) as [string[], string[], string[], string[], string[], string[]];
+  const startedAt = table.numbers('startedAt');
+  return lifetime.map((name, row) => ({
+    service: service[row]!,
+    environment: environment[row]!,
+    version: version[row]!,
+    instance: instance[row]!,
+    lifetime: name,
+    runtime: runtime[row]! as Runtime,
+    startedAt: startedAt[row]!,
+  }));
+}
+
 /** `ends`: of lifetimes that were seen to end. */
 function seriesOf(
   table: NativeTable,
@@ -267,10 +284,7 @@ function seriesOf(
   columns: readonly BlockColumn[],
   ends: ReadonlyMap<string, number>,
 ): Series[] {
-  const [service, environment, version, instance, lifetime, runtime] = (
-    ['serviceName', 'environmentName', 'versionName', 'instance', 'lifetime', 'runtimeName'] as const
-  ).map((name) => table.strings(name)) as [string[], string[], string[], string[], string[], string[]];
-  const startedAt = table.numbers('startedAt');
+  const identities = identitiesOf(table);
   const absents = table.arrays('absent');
   const nullable: readonly BlockColumn[] = columns.filter(mayBeAbsent);
   const told = columns.map((name) => ({ name, bit: nullable.indexOf(name), values: table.arrays(name) }));
@@ -285,15 +299,10 @@ function seriesOf(
       if (name === 'timeLast') all[name] = permuted(sumsOf(time, values[row]!), order);
       else all[name] = permuted(withAbsent(values[row]!, absents[row]!, bit, unknown), order);
     }
-    const endedAt = ends.get(lifetime[row]!);
+    const identity = identities[row]!;
+    const endedAt = ends.get(identity.lifetime);
     return {
-      service: service[row]!,
-      environment: environment[row]!,
-      version: version[row]!,
-      instance: instance[row]!,
-      lifetime: lifetime[row]!,
-      runtime: runtime[row]! as Runtime,
-      startedAt: startedAt[row]!,
+      ...identity,
       ...(endedAt === undefined ? {} : { endedAt }),
       blockMs,
       time: permuted(time, order),
