@@ -2,6 +2,7 @@
  * Rows per CPU-second: our ingester against ClickHouse's own Kafka table engine, in one run on one real broker, the same rows
  * into the same kind of table of the same engine (chDB): `npx tsx test/bench/kafka-engine.bench.ts [ROWS] [ROUNDS]`.
  * One message (and record batch) per agent flush of 50 rows, gzip: ours columnar, the engine's JSONEachRow.
+ * Rollups of minutes and hours: ours recomputed from the rows, the engine's by materialized views, which add up each block as it comes.
  * Each side is a process of its own, which this one watches through /proc/PID/stat: user + system time of all its threads, from
  * the moment it is ready to read until every row can be queried, and until merges have come to rest.
  */
@@ -21,7 +22,7 @@ import { createLog } from '../../shared/log.ts';
 import { Metrics } from '../../shared/metrics.ts';
 import { METRIC_NAMES, METRICS } from '../../shared/sample.ts';
 import { migrate } from '../../shared/store/migrate.ts';
-import { rollUp } from '../../shared/store/rollups.ts';
+import { KEPT, rollUp } from '../../shared/store/rollups.ts';
 import { openStore, type Store } from '../../shared/store/store.ts';
 import { encodeBatch } from '../../shared/wire.ts';
 import { startKafka } from '../harness/kafka-broker.ts';
@@ -34,7 +35,7 @@ const JSON_TOPIC = 'leakline.samples.json';
 const PRODUCERS = 4;
 const log = createLog({ level: 'silent', secrets: [] });
 
-const SIDES = ['ingester', 'ingester + rollups', 'engine'] as const;
+const SIDES = ['ingester', 'ingester + rollups', 'engine', 'engine + rollups'] as const;
 type Side = (typeof SIDES)[number];
 
 /** What a side says about itself. `cpu` asks the parent to read its clock. */
@@ -116,8 +117,53 @@ async function runIngester(store: Store, brokers: string[], rows: number, rollup
   await bus.close();
 }
 
+/**
+ * What the engine's users do for minutes, hours and lifetimes: a view each, the same columns as ours. `anyLast` stands for the latest
+ * value, the cheapest there is, though it is that of the row read last. What is delivered twice counts twice.
+ */
+async function rollUpByViews(store: Store): Promise<void> {
+  for (const [table, column, moment] of [
+    ['minutes', 'minute', 'toStartOfMinute(time)'],
+    ['hours', 'hour', 'toStartOfHour(time)'],
+  ]) {
+    const kept = METRIC_NAMES.flatMap((name) => {
+      const number = `Nullable(${METRICS[name].unit === 's' ? 'Float64' : 'UInt64'})`;
+      return KEPT[name].flatMap((statistic) => {
+        if (statistic === 'mean')
+          return [
+            { column: `${name}_sum`, type: 'SimpleAggregateFunction(sum, Nullable(Float64))', from: `sum(toFloat64(${name}))` },
+            { column: `${name}_count`, type: 'SimpleAggregateFunction(sum, UInt64)', from: `count(${name})` },
+          ];
+        const aggregate = statistic === 'last' ? 'anyLast' : statistic;
+        return [
+          { column: `${name}_${statistic}`, type: `SimpleAggregateFunction(${aggregate}, ${number})`, from: `${aggregate}(${name})` },
+        ];
+      });
+    });
+    const identity = ['environment', 'version', 'host', 'runtime'];
+    await store.command(`CREATE TABLE view_${table} (
+      service LowCardinality(String), instance String CODEC(ZSTD(3)), lifetime String CODEC(ZSTD(3)), ${column} DateTime('UTC') CODEC(Delta(4), ZSTD(1)),
+      ${identity.map((name) => `${name} SimpleAggregateFunction(anyLast, LowCardinality(String))`).join(', ')},
+      pid SimpleAggregateFunction(max, UInt32), process_started_at SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+      first_time SimpleAggregateFunction(min, DateTime64(3, 'UTC')), last_time SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
+      samples SimpleAggregateFunction(sum, UInt64), ${kept.map((one) => `${one.column} ${one.type} CODEC(ZSTD(1))`).join(', ')}
+    ) ENGINE = AggregatingMergeTree PARTITION BY toYYYYMM(${column}) ORDER BY (service, instance, lifetime, ${column})`);
+    await store.command(`CREATE MATERIALIZED VIEW to_${table} TO view_${table} AS SELECT
+      service, instance, lifetime, ${moment} AS ${column}, ${identity.map((name) => `anyLast(raw_samples.${name}) AS ${name}`).join(', ')},
+      max(raw_samples.pid) AS pid, min(raw_samples.process_started_at) AS process_started_at, min(time) AS first_time, max(time) AS last_time,
+      count() AS samples, ${kept.map((one) => `${one.from} AS ${one.column}`).join(', ')}
+      FROM raw_samples GROUP BY service, instance, lifetime, ${column}`);
+  }
+  await store.command(`CREATE MATERIALIZED VIEW to_lifetimes TO lifetimes AS SELECT
+    service, instance, lifetime, max(toString(raw_samples.environment)) AS environment, max(toString(raw_samples.version)) AS version,
+    max(toString(raw_samples.host)) AS host, max(toString(raw_samples.runtime)) AS runtime, max(raw_samples.pid) AS pid,
+    min(process_started_at) AS started_at, min(time) AS first_seen, max(time) AS last_seen, ifNull(max(rss), 0) AS rss_peak,
+    ifNull(max(memory_limit), 0) AS memory_limit_max FROM raw_samples GROUP BY service, instance, lifetime`);
+}
+
 /** The engine's own way: a Kafka table, a view that moves what it reads into the table. Numbers as they are, nothing computed. */
-async function runEngine(store: Store, brokers: string[], rows: number): Promise<void> {
+async function runEngine(store: Store, brokers: string[], rows: number, rollups: boolean): Promise<void> {
+  if (rollups) await rollUpByViews(store);
   const columns = [
     ...['lifetime', 'service', 'environment', 'version', 'host', 'instance', 'runtime', 'agent', 'boot'].map((name) => `${name} String`),
     'pid UInt32',
@@ -144,7 +190,7 @@ async function child(side: Side, brokers: string[], rows: number): Promise<void>
   const store = await openStore({ path: directory });
   try {
     await migrate(store);
-    if (side === 'engine') await runEngine(store, brokers, rows);
+    if (side.startsWith('engine')) await runEngine(store, brokers, rows, side === 'engine + rollups');
     else await runIngester(store, brokers, rows, side === 'ingester + rollups');
   } finally {
     await store.close();
@@ -191,7 +237,7 @@ async function main(): Promise<void> {
     for (let round = 0; round < Number(second); round++)
       for (const side of SIDES) {
         console.log(JSON.stringify(await measure(side, broker.brokers, rows)));
-        if (side !== 'engine') await forget(broker.brokers);
+        if (side.startsWith('ingester')) await forget(broker.brokers);
       }
   } finally {
     await broker.stop();

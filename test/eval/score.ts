@@ -13,6 +13,14 @@ export interface Opened {
   readonly slopeLow?: number;
   readonly slopeHigh?: number;
   readonly reason?: string;
+  /** Chance that it is a leak, as it was told. */
+  readonly confidence?: number;
+}
+
+/** What was said of an incident when it opened, and what it was. */
+export interface Claim {
+  readonly confidence: number;
+  readonly right: boolean;
 }
 
 /** What became of one case; small, so that workers can send it. */
@@ -27,6 +35,7 @@ export interface Outcome {
   readonly delay: number | undefined;
   readonly kindRight: boolean | undefined;
   readonly covered: boolean | undefined;
+  readonly claims: readonly Claim[];
   readonly notes: string;
 }
 
@@ -43,6 +52,7 @@ export function scoreCase(one: Case, opened: readonly Opened[]): Outcome {
       delay: undefined,
       kindRight: undefined,
       covered: undefined,
+      claims: claimsOf(opened, () => false),
       notes: say(opened),
     };
   }
@@ -60,8 +70,13 @@ export function scoreCase(one: Case, opened: readonly Opened[]): Outcome {
       hit?.slopeLow === undefined || hit.slopeHigh === undefined || rate === undefined
         ? undefined
         : hit.slopeLow <= rate && rate <= hit.slopeHigh,
+    claims: claimsOf(opened, ({ at }) => at >= truth.onsetAt),
     notes: `${new Date(truth.onsetAt).toISOString().slice(5, 16)} to ${new Date(truth.exhaustsAt).toISOString().slice(5, 16)}: ${say(opened)}`,
   };
+}
+
+function claimsOf(opened: readonly Opened[], isRight: (one: Opened) => boolean): Claim[] {
+  return opened.flatMap((one) => (one.confidence === undefined ? [] : [{ confidence: one.confidence, right: isRight(one) }]));
 }
 
 export interface Score {
