@@ -55,8 +55,8 @@ export interface Judgement {
   /** Instances that grow (pooled judgement), or just this one. */
   readonly instances: readonly string[];
   readonly fit: FittedLine | null;
-  /** For `undecided`: what is missing; empty otherwise. */
+  /** For `undecided`: what is missing; for a pooled `leak` without an alert: what the alert waits for. Empty otherwise. */
   readonly waitingFor: string;
-  /** For `undecided`: when it will know at the latest; null otherwise. */
+  /** When it will know, or the alert goes out, at the latest; null otherwise, and where that is not in sight. */
   readonly decidesBy: number | null;
 }

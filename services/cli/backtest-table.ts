@@ -6,9 +6,10 @@ import {
   comparison,
   countOf,
   firstAlarm,
-  isoMinute,
   moment,
+  OUTCOME_WORDS,
   plain,
+  rangeOf,
   summaryOf,
   type Summary,
 } from '../detector/report-summary.ts';
@@ -27,23 +28,12 @@ const NO_BORDERS = Object.fromEntries(
   ),
 );
 
-const OUTCOME_WORDS = {
-  leak: 'leak',
-  'was-leak': 'leak, over',
-  undecided: 'undecided',
-  growing: 'growing',
-  steady: 'steady',
-  unread: 'not read',
-} as const;
-
 export function backtestTable(result: BacktestResult, seconds: number): string {
   const summaries = result.services.map(summaryOf).sort(byUrgency);
   const found = summaries.filter(({ account }) => account.opened.length > 0).length;
   const shown = summaries.slice(0, Math.max(MOST_ROWS, found));
-  const from = Math.min(...result.services.map((one) => one.from));
-  const to = Math.max(...result.services.map((one) => one.to));
-  const range = from <= to ? `, ${isoMinute(from)} to ${isoMinute(to)} UTC` : '';
-  const head = `${result.rows.toLocaleString('en')} rows, ${countOf(summaries.length, 'service')}${range}, ${seconds.toFixed(1)} s\n`;
+  const facts = [countOf(result.rows, 'row'), countOf(summaries.length, 'service'), rangeOf(result.services), `${seconds.toFixed(1)} s`];
+  const head = `${facts.filter((fact) => fact !== '').join(', ')}\n`;
   const verdict = found === 0 ? 'no leak found\n' : '';
   return `${head}${verdict}${shown.length > 0 ? `${tableOf(shown)}\n` : ''}${rest(summaries.slice(shown.length))}\n${comparison(result.services).join('\n')}\n`;
 }

@@ -5,8 +5,9 @@
 import { applyEvent, foldEvents, type Incident, type IncidentEvent } from '../../shared/incident.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import type { Series } from '../../shared/series.ts';
-import { leastConfidence } from './fleet-budget.ts';
+import { leastConfidence, type Fleet } from './fleet-budget.ts';
 import { GridWalk } from './grid-walk.ts';
+import { sayHeldBack } from './held-back.ts';
 import { ACTIVE_STATES, serviceKey } from './incidents.ts';
 import type { Policy } from './policy.ts';
 
@@ -100,11 +101,11 @@ class DetectorRoom implements Detector {
     // Before the events: whatever was found up to there is among them then, also while another detector still hands over.
     const last = this.#judgedThrough === undefined ? await this.#ports.readJudgedThrough() : undefined;
     this.#fold(await this.#ports.readIncidentEvents());
-    await this.#walkTo(to, this.#judgedThrough ?? (await this.#start(to, last)));
+    const fleet = await this.#walkTo(to, this.#judgedThrough ?? (await this.#start(to, last)));
     const events = this.#unsaid;
     if (events.length > 0) await this.#ports.appendIncidentEvents(events);
     this.#unsaid = [];
-    this.#latest = { at: to, ...(await this.#judge(to)), events };
+    this.#latest = { at: to, ...(await this.#judge(to, fleet)), events };
     await this.#ports.saveJudgedThrough(to);
     this.#forget(to);
     return this.#latest;
@@ -155,15 +156,14 @@ class DetectorRoom implements Detector {
     for (const [walk, series] of walks) walk.replayAll({ from, to, strideMs }, series, this.#incidentsOf(walk.history.key), through);
   }
 
-  async #walkTo(to: number, from: number): Promise<void> {
+  /** Returns the fleet as it was measured by. */
+  async #walkTo(to: number, from: number): Promise<Fleet> {
     // Whoever has an incident is walked on, also when it sends nothing any more.
     for (const incidents of this.#incidents.values()) {
       for (const { service, environment, state } of incidents.values()) if (ACTIVE_STATES.has(state)) this.#walkOf(service, environment);
     }
-    const least = leastConfidence(
-      { services: this.#walks.size, discoveries: this.#discoveriesSince(to - this.#policy.horizonMs / 4) },
-      this.#policy,
-    );
+    const fleet = { services: this.#walks.size, discoveries: this.#discoveriesSince(to - this.#policy.horizonMs / 4) };
+    const least = leastConfidence(fleet, this.#policy);
     const told = new Set(this.#unsaid.map(({ incident }) => incident));
     const isFar = Math.round(to / this.#stepMs) % FAR_STEPS === 0;
     const lookBackMs = (isFar ? LOOK_BACK_FAR : LOOK_BACK) * this.#policy.baseBlockMs;
@@ -173,6 +173,7 @@ class DetectorRoom implements Detector {
       }
     }
     this.#judgedThrough = to;
+    return fleet;
   }
 
   #discoveriesSince(from: number): number {
@@ -221,11 +222,12 @@ class DetectorRoom implements Detector {
     }
   }
 
-  async #judge(at: number): Promise<Pick<Evaluation, 'pooled' | 'instances'>> {
+  async #judge(at: number, fleet: Fleet): Promise<Pick<Evaluation, 'pooled' | 'instances'>> {
     const all: { pooled: Judgement[]; instances: Judgement[] } = { pooled: [], instances: [] };
     const changed: Judgement[] = [];
     for (const [key, walk] of this.#walks) {
-      const { pooled, instances } = walk.history.judge(at);
+      const { pooled: judged, instances } = walk.history.judge(at);
+      const pooled = sayHeldBack(judged, this.#incidentsOf(key), fleet, this.#policy);
       all.pooled.push(...pooled);
       all.instances.push(...instances);
       // The judgements of a service are saved together: readers take those of one moment for the whole.
@@ -243,11 +245,13 @@ class DetectorRoom implements Detector {
     const first = now[0];
     if (first === undefined) return false;
     if (now.length !== before.length || first.at - (before[0]?.at ?? 0) >= FRESH_BLOCKS * this.#policy.baseBlockMs) return true;
-    return now.some(({ verdict, reason, instance, lifetime, version }, index) => {
+    return now.some(({ verdict, reason, waitingFor, instance, lifetime, version }, index) => {
       const old = before[index];
       return (
         old?.verdict !== verdict ||
         old.reason !== reason ||
+        // Figures in it move with every look; whether it waits at all does not.
+        (old.waitingFor === '') !== (waitingFor === '') ||
         old.instance !== instance ||
         old.lifetime !== lifetime ||
         old.version !== version

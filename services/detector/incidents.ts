@@ -1,6 +1,7 @@
 /** Judgements and the incidents so far in, incident events out. Pure: what a person reads is decided here and nowhere else. */
 import { eventId, incidentId, type Incident, type IncidentEvent, type IncidentState } from '../../shared/incident.ts';
 import type { Judgement } from '../../shared/judgement.ts';
+import { mayOpen } from './fleet-budget.ts';
 import type { Policy } from './policy.ts';
 
 /** When a service was last judged leaking; kept by the caller between evaluations. */
@@ -32,7 +33,8 @@ export function reconcile(
   for (const key of new Set([...perService.keys(), ...known.keys()])) {
     const judgements = perService.get(key) ?? [];
     const past = (known.get(key) ?? []).sort((a, b) => a.openedAt - b.openedAt);
-    const leak = judgements.filter(({ verdict }) => verdict === 'leak').sort((a, b) => b.confidence - a.confidence)[0];
+    const leaks = judgements.filter(({ verdict }) => verdict === 'leak').sort((a, b) => b.confidence - a.confidence);
+    const leak = leaks.find((one) => mayOpen(one, leastConfidence, policy)) ?? leaks[0];
     if (leak !== undefined) lastLeak.set(key, at);
     const active = past.findLast(({ state }) => ACTIVE_STATES.has(state));
     const event =
@@ -63,8 +65,7 @@ function begin(leak: Judgement, past: readonly Incident[], at: number, policy: P
   if (last !== undefined && last.resolvedAt !== null && at - last.resolvedAt < policy.resolveMs) {
     return { ...base, id: eventId(last.id, 'reopened', at), incident: last.id, type: 'reopened' };
   }
-  const isUrgent = leak.exhaustsEarliest !== null && leak.exhaustsEarliest - at < policy.leadMs;
-  if (leak.confidence < leastConfidence && !isUrgent) return undefined;
+  if (!mayOpen(leak, leastConfidence, policy)) return undefined;
   const incident = incidentId(leak.service, leak.environment, at);
   return { ...base, id: eventId(incident, 'opened', at), incident, type: 'opened' };
 }

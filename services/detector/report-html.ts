@@ -9,10 +9,10 @@ import {
   comparison,
   countOf,
   firstAlarm,
-  isoMinute,
   moment,
+  OUTCOME_WORDS,
+  rangeOf,
   summaryOf,
-  type Outcome,
   type Summary,
 } from './report-summary.ts';
 import type { RuleAlarms } from './rules-in-use.ts';
@@ -21,15 +21,6 @@ import type { RuleAlarms } from './rules-in-use.ts';
 const MOST_CHARTS = 60;
 const MOST_LINES = 1000;
 const SPARK = { width: 132, height: 26 };
-
-const WORDS: Readonly<Record<Outcome, string>> = {
-  leak: 'leak',
-  'was-leak': 'leak, over',
-  undecided: 'undecided',
-  growing: 'growing',
-  steady: 'steady',
-  unread: 'not read',
-};
 
 export function reportHtml(result: BacktestResult): string {
   const summaries = result.services.map(summaryOf).sort(byUrgency);
@@ -63,11 +54,9 @@ const FOOTNOTE =
   'limit within a day, for an hour. Both re-arm after six quiet hours. All times are UTC.';
 
 export function subtitle({ rows, services, skipped }: BacktestResult): string {
-  const from = Math.min(...services.map((one) => one.from));
-  const to = Math.max(...services.map((one) => one.to));
-  const range = from <= to ? ` · ${isoMinute(from)} to ${isoMinute(to)} UTC` : '';
-  const left = skipped === 0 ? '' : ` · ${countOf(skipped, 'row')} left out`;
-  return `${countOf(rows, 'row')} of ${countOf(services.length, 'service')}${range}${left}`;
+  const left = skipped === 0 ? '' : `${countOf(skipped, 'row')} left out`;
+  const facts = [`${countOf(rows, 'row')} of ${countOf(services.length, 'service')}`, rangeOf(services), left];
+  return facts.filter((fact) => fact !== '').join(' · ');
 }
 
 function tiles({ services }: BacktestResult): string {
@@ -84,7 +73,7 @@ function line(summary: Summary, index: number): string {
   const title = index < 0 ? escapeXml(name) : `<a href="#s${String(index)}">${escapeXml(name)}</a>`;
   const first = account.opened[0];
   const since = outcome === 'steady' ? null : (judgement?.onsetAt ?? null);
-  const said = `<span class="chip ${outcome}">${WORDS[outcome]}</span>${first === undefined ? '' : `<br>${moment(first.at)}`}`;
+  const said = `<span class="chip ${outcome}">${OUTCOME_WORDS[outcome]}</span>${first === undefined ? '' : `<br>${moment(first.at)}`}`;
   const cells = [
     `<td class="name" title="${escapeXml(reason)}">${title}</td>`,
     `<td>${spark(account.curves.find(({ instance }) => first?.instances.includes(instance) === true) ?? account.curves.at(-1))}</td>`,
@@ -124,7 +113,7 @@ function card(summary: Summary, index: number): string {
   const more = account.opened.length > 1 ? ` It was found ${String(account.opened.length)} times.` : '';
   const over = outcome === 'was-leak' && account.resolvedAt.length > 0 ? ` It was over on ${moment(account.resolvedAt.at(-1) ?? 0)}.` : '';
   return (
-    `<section class="card" id="s${String(index)}"><p><span class="chip ${outcome}">${WORDS[outcome]}</span> ` +
+    `<section class="card" id="s${String(index)}"><p><span class="chip ${outcome}">${OUTCOME_WORDS[outcome]}</span> ` +
     `${escapeXml(reason)}.${more}${over}</p>${chartSvg(reportChart(summary))}</section>`
   );
 }

@@ -6,7 +6,16 @@ import { duration } from './explain.ts';
 import type { RuleAlarms, RuleInUse } from './rules-in-use.ts';
 
 /** `was-leak`: found, and over before the history ends. `unread`: no row had a memory reading. */
-export type Outcome = 'leak' | 'was-leak' | 'undecided' | 'growing' | 'steady' | 'unread';
+type Outcome = 'leak' | 'was-leak' | 'undecided' | 'growing' | 'steady' | 'unread';
+
+export const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = {
+  leak: 'leak',
+  'was-leak': 'leak, over',
+  undecided: 'undecided',
+  growing: 'growing',
+  steady: 'steady',
+  unread: 'not read',
+};
 
 export interface Summary {
   readonly account: ServiceAccount;
@@ -98,7 +107,14 @@ export function moment(at: number): string {
   return `${String(date.getUTCDate())} ${MONTHS[date.getUTCMonth()] ?? ''} ${date.toISOString().slice(11, 16)}`;
 }
 
-export const isoMinute = (at: number): string => new Date(at).toISOString().slice(0, 16).replace('T', ' ');
+/** `2026-10-15 16:00 to 2026-10-17 08:00 UTC`; '' where there is nothing. */
+export function rangeOf(services: readonly ServiceAccount[]): string {
+  const from = Math.min(...services.map((one) => one.from));
+  const to = Math.max(...services.map((one) => one.to));
+  return from <= to ? `${isoMinute(from)} to ${isoMinute(to)} UTC` : '';
+}
+
+const isoMinute = (at: number): string => new Date(at).toISOString().slice(0, 16).replace('T', ' ');
 
 export const countOf = (count: number, one: string): string => `${count.toLocaleString('en')} ${one}${count === 1 ? '' : 's'}`;
 

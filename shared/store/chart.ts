@@ -2,7 +2,7 @@
 import type { BlockColumn } from '../series.ts';
 import { curveStepMs, type CurvesQuery } from './curves.ts';
 import { decodeNative } from './native-read.ts';
-import { aggregateOf, blockNumberOf, sourceOf } from './series.ts';
+import { aggregateOf, blockNumberOf, inServices, inTime, servicesParams, sourceOf } from './series.ts';
 import type { Store } from './store.ts';
 
 /** Columns of the rollups that tell what a chart draws; raw samples have them without what is behind the last underscore. */
@@ -40,27 +40,25 @@ export interface Chart {
   readonly memoryLimitBytes: number;
 }
 
-const WHERE = 'service = {service:String} AND environment = {environment:String}';
-
 /** Asks for one column and no more of who the lifetimes are than the chart names: with all of a `Series` it takes twice the time. */
 export async function readChart(store: Store, query: ChartQuery): Promise<Chart> {
-  const { service, environment, column, signal } = query;
+  const { column, signal } = query;
+  const services = [query];
   const stepMs = curveStepMs(query.to - query.from, query.points);
   const source = sourceOf(stepMs);
   const params = {
-    service,
-    environment,
+    ...servicesParams(services),
     from: Math.floor(query.from / stepMs) * stepMs,
     to: Math.ceil(query.to),
     blockMs: stepMs,
     blockSeconds: Math.floor(stepMs / 1000),
   };
-  const range = `${source.time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${source.time} < fromUnixTimestamp64Milli({to:Int64})`;
+  const where = `${inServices(services)} AND ${inTime(source.time)}`;
   const curves = `
     SELECT instance, lifetime, CAST(max(version_) AS String) AS version, groupArray(toFloat64(block)) AS time, groupArray(value) AS values
     FROM (
       SELECT instance, lifetime, ${blockNumberOf(source)} * {blockMs:Int64} AS block, max(version) AS version_, toFloat64(${aggregateOf(column, source)}) AS value
-      FROM ${source.table} FINAL WHERE ${WHERE} AND ${range}
+      FROM ${source.table} FINAL WHERE ${where}
       GROUP BY instance, lifetime, block
     )
     WHERE value IS NOT NULL
@@ -74,7 +72,7 @@ export async function readChart(store: Store, query: ChartQuery): Promise<Chart>
   const told = CHART_COLUMNS.map((name) => `${TOLD_BY[name].map((one) => `count(${stored(one)})`).join(' + ')} > 0 AS ${name}`);
   const facts = `
     SELECT ${told.join(', ')}, ifNull(argMaxIf(${limit}, ${isRaw ? 'time' : 'last_time'}, ${limit} > 0), 0) AS memoryLimitBytes
-    FROM ${source.table} WHERE ${WHERE} AND ${range}`;
+    FROM ${source.table} WHERE ${where}`;
   const [bytes, [known]] = await Promise.all([
     store.queryBytes(curves, 'Native', params, { signal }),
     store.query<Record<ChartColumn | 'memoryLimitBytes', number>>(facts, params, { signal }),

@@ -27,12 +27,15 @@ import type { Store } from './store.ts';
 
 type RowsQuery = Omit<SeriesQuery, 'services' | 'instance'>;
 
-/** Whose a row is; wide enough that no two lifetimes of a fleet share one. */
-const KEY = 'toFloat64(wyHash64(lifetime))';
+/**
+ * Whose a row is; wide enough that no two of a fleet share one. A process that is named anew while it runs keeps its lifetime. To put
+ * rows together the engine reads these columns anyway.
+ */
+const KEY = 'toFloat64(wyHash64(service, instance, lifetime))';
 
 type Source = ReturnType<typeof sourceOf>;
 
-/** undefined where it cannot be told in this way: no rollups of that width, or one name of a lifetime is used by two processes. */
+/** undefined where it cannot be told in this way: no rollups of that width, or who the rows are of cannot be told. */
 export async function readSeriesByRows(store: Store, query: RowsQuery): Promise<Series[] | undefined> {
   const { blockMs, columns = BLOCK_COLUMNS, signal } = query;
   const found = sourceOf(blockMs);
@@ -169,7 +172,7 @@ async function readIdentities(
   return areAlone && unknown.every((key) => identities.has(key)) ? identities : undefined;
 }
 
-/** False where two processes go by the same key. */
+/** False where two lifetimes come to the same key. */
 function addIdentities(table: NativeTable, identities: Map<number, SeriesIdentity>): boolean {
   const keys = table.numbers('key');
   return identitiesOf(table).every((identity, row) => {

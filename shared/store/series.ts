@@ -13,7 +13,7 @@ export interface SeriesQuery {
   /** Width of a block. Whole minutes come from minute rollups, whole hours from hour rollups, all else from raw samples. */
   readonly blockMs: number;
   /** Default: all. */
-  readonly services?: readonly { readonly service: string; readonly environment: string }[];
+  readonly services?: readonly ServiceName[];
   /** Services whose names lie in [first, before); default: all. */
   readonly names?: NameRange;
   readonly instance?: string;
@@ -22,6 +22,11 @@ export interface SeriesQuery {
   /** What is asked for; the rest is NaN. Default: all. */
   readonly columns?: readonly BlockColumn[];
   readonly signal?: AbortSignal;
+}
+
+interface ServiceName {
+  readonly service: string;
+  readonly environment: string;
 }
 
 export interface NameRange {
@@ -115,6 +120,10 @@ export const aggregateOf = (column: MeasuredColumn, source: Source): string => A
 export const blockNumberOf = ({ stepMs, time }: Source) =>
   stepMs === 1 ? `intDiv(toUnixTimestamp64Milli(${time}), {blockMs:Int64})` : `intDiv(toUnixTimestamp(${time}), {blockSeconds:UInt32})`;
 
+/** From {from} on, before {to}. */
+export const inTime = (column: string): string =>
+  `${column} >= fromUnixTimestamp64Milli({from:Int64}) AND ${column} < fromUnixTimestamp64Milli({to:Int64})`;
+
 export const mayBeAbsent = (column: BlockColumn): column is MeasuredColumn => column !== 'sampleCount' && column !== 'timeLast';
 
 /** The last time as an offset within the block, so that it is a small number. */
@@ -136,8 +145,8 @@ function seriesSql(source: Source, query: SeriesQuery, columns: readonly BlockCo
   const { services, names, instance } = query;
   const rows = `
     FROM ${source.table} FINAL
-    WHERE ${source.time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${source.time} < fromUnixTimestamp64Milli({to:Int64})
-      ${services === undefined ? '' : inPairs(services)}
+    WHERE ${inTime(source.time)}
+      ${services === undefined ? '' : `AND ${inServices(services)}`}
       ${names === undefined ? '' : `AND ${inNames(names)}`}
       ${instance === undefined ? '' : 'AND instance = {instance:String}'}
       ${query.shards === undefined ? '' : `AND ${OF_SHARDS}`}`;
@@ -169,10 +178,16 @@ function seriesSql(source: Source, query: SeriesQuery, columns: readonly BlockCo
 }
 
 /** Of one service, as every chart asks for, without putting a pair together for every row. */
-const inPairs = (services: NonNullable<SeriesQuery['services']>) =>
+export const inServices = (services: readonly ServiceName[]): string =>
   services.length === 1
-    ? 'AND service IN {services:Array(String)} AND environment IN {environments:Array(String)}'
-    : "AND service IN {services:Array(String)} AND has({pairs:Array(String)}, concat(service, '\\0', environment))";
+    ? 'service IN {services:Array(String)} AND environment IN {environments:Array(String)}'
+    : "service IN {services:Array(String)} AND has({pairs:Array(String)}, concat(service, '\\0', environment))";
+
+export const servicesParams = (services: readonly ServiceName[]) => ({
+  services: services.map(({ service }) => service),
+  environments: services.map(({ environment }) => environment),
+  pairs: services.map(({ service, environment }) => `${service}\0${environment}`),
+});
 
 export const OF_SHARDS = 'CRC32(service) % {shardCount:UInt32} IN {shards:Array(UInt32)}';
 
@@ -222,7 +237,7 @@ function withAbsent(values: Float64Array, absent: Float64Array, bit: number, unk
 export async function readEnds(store: Store, query: SeriesQuery): Promise<ReadonlyMap<string, number>> {
   const rows = await store.query<{ lifetime: string; ended: number }>(
     `SELECT lifetime, toUnixTimestamp64Milli(max(ended_at)) AS ended FROM process_exits
-    WHERE ended_at >= fromUnixTimestamp64Milli({from:Int64}) AND ended_at < fromUnixTimestamp64Milli({to:Int64})
+    WHERE ${inTime('ended_at')}
       ${query.services === undefined ? '' : 'AND service IN {services:Array(String)}'}
       ${query.names === undefined ? '' : `AND ${inNames(query.names)}`}
     GROUP BY lifetime`,
@@ -244,9 +259,7 @@ export async function readSeries(store: Store, query: SeriesQuery): Promise<Seri
     blockMs,
     blockSeconds: Math.floor(blockMs / 1000),
     firstBlock: from / blockMs,
-    services: services.map(({ service }) => service),
-    environments: services.map(({ environment }) => environment),
-    pairs: services.map(({ service, environment }) => `${service}\0${environment}`),
+    ...servicesParams(services),
     instance: query.instance ?? '',
     shardCount: query.shards?.count ?? 1,
     shards: query.shards?.owned ?? [],

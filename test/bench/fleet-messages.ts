@@ -3,7 +3,7 @@
  * that move like real ones (resident memory in pages, a heap that saws, counters that grow). Seeded: the same call makes
  * the same rows. Each flush as our columnar message and as the JSONEachRow text that ClickHouse's Kafka engine reads.
  */
-import type { Batch, ProcessIdentity } from '../../shared/sample.ts';
+import { appendProcess, emptyProcesses, type Batch, type ProcessIdentity } from '../../shared/sample.ts';
 import { lifetimeOf } from '../harness/sample-batch.ts';
 import { createRandom, type Random } from '../eval/random.ts';
 
@@ -68,7 +68,8 @@ export class FleetAgent {
       if (draw() < 0.3) state.rss = Math.max(10 * MIB, state.rss + Math.floor((draw() - 0.5) * 200) * 4096);
       state.cpuTicks += Math.floor(draw() * 300);
     }
-    const identity = <Name extends keyof Process>(name: Name) => this.#processes.map((process) => process[name]);
+    const processes = emptyProcesses();
+    for (const process of this.#processes) appendProcess(processes, process);
     const of = (read: (state: State, index: number) => number) => this.#states.map(read);
     return {
       v: 1,
@@ -76,18 +77,7 @@ export class FleetAgent {
       boot: `boot-of-${this.name}`,
       seq: this.#seq++,
       sent_at: time + 3,
-      processes: {
-        lifetime: identity('lifetime'),
-        service: identity('service'),
-        environment: identity('environment'),
-        version: identity('version'),
-        host: identity('host'),
-        instance: identity('instance'),
-        pid: identity('pid'),
-        process_started_at: identity('process_started_at'),
-        runtime: identity('runtime'),
-        labels: identity('labels'),
-      },
+      processes,
       samples: {
         process: of((_, index) => index),
         time: of(() => time),

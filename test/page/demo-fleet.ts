@@ -5,11 +5,11 @@ import type { MetricName, ProcessIdentity } from '../../shared/sample.ts';
 import { recordDelivery } from '../../shared/store/deliveries.ts';
 import { appendIncidentEvents } from '../../shared/store/incidents.ts';
 import { rollUp } from '../../shared/store/rollups.ts';
-import { tabulate } from '../../shared/store/process-table.ts';
 import { SampleBlock } from '../../shared/store/sample-block.ts';
 import { insertExits, insertSamples } from '../../shared/store/samples.ts';
 import type { Store } from '../../shared/store/store.ts';
 import { saveJudgements } from '../../shared/store/trends.ts';
+import { tableOf } from '../shared/store/fixture.ts';
 import { DEMO_SERVICES, type DemoService } from './demo-services.ts';
 
 const HOUR = 3_600_000;
@@ -104,21 +104,8 @@ async function insertLifetimes(store: Store, service: DemoService, lifetimes: re
       time.push(Math.round(at));
     }
   });
-  const identities = lifetimes.map(({ identity }) => identity);
-  const column = <Field extends keyof ProcessIdentity>(field: Field) => identities.map((identity) => identity[field]);
   const block = new SampleBlock();
-  const processes = tabulate({
-    lifetime: column('lifetime'),
-    service: column('service'),
-    environment: column('environment'),
-    version: column('version'),
-    host: column('host'),
-    instance: column('instance'),
-    pid: column('pid'),
-    process_started_at: column('process_started_at'),
-    runtime: column('runtime'),
-    labels: column('labels'),
-  });
+  const processes = tableOf(lifetimes.map(({ identity }) => identity));
   for (const [node, agent] of ['agent-node-1', 'agent-node-2', 'agent-node-3'].entries()) {
     const ofNode = <Value>(values: readonly Value[]) => values.filter((_, row) => process[row]! % 3 === node);
     const metrics = Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, ofNode(values)]));

@@ -13,6 +13,7 @@ import {
 import { servicePath } from './router.ts';
 import { Sparkline } from './sparkline.tsx';
 import { StateBadge, VerdictBadge } from './verdict-badge.tsx';
+import { waitingText } from './waiting-text.ts';
 
 /** After so long without a sample the service is gone, and its row says so. */
 const SILENT_MS = 15 * 60_000;
@@ -65,8 +66,9 @@ function Why({ summary, now }: { summary: ServiceSummary; now: number }) {
   const { judgement } = summary;
   if (judgement === null) return <span class="muted">The detector has not looked at it yet.</span>;
   const since = judgement.onsetAt !== null && judgement.verdict !== 'steady' ? `since ${formatMoment(judgement.onsetAt, now)}` : '';
-  const waits = judgement.waitingFor === '' ? '' : `waits for ${judgement.waitingFor}`;
-  const facts = [judgement.verdict === 'leak' ? WHERE[judgement.kind] : '', since, waits].filter((fact) => fact !== '');
+  const facts = [judgement.verdict === 'leak' ? WHERE[judgement.kind] : '', since, waitingText(judgement, now)].filter(
+    (fact) => fact !== '',
+  );
   return (
     <>
       <span class="why">{judgement.explanation}</span>

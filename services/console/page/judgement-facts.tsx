@@ -10,6 +10,7 @@ import {
   formatSlope,
   formatSlopeInterval,
 } from './format.ts';
+import { waitingText } from './waiting-text.ts';
 
 interface Fact {
   readonly name: string;
@@ -50,16 +51,6 @@ function factsOf(judgement: Judgement, now: number): Fact[] {
   return facts;
 }
 
-function Waiting({ judgement, now }: { judgement: Judgement; now: number }) {
-  if (judgement.waitingFor === '') return null;
-  return (
-    <p class="waiting-for">
-      It waits for {judgement.waitingFor}
-      {judgement.decidesBy === null || judgement.decidesBy <= now ? '' : ` and decides within ${formatLeft(judgement.decidesBy, now)}`}.
-    </p>
-  );
-}
-
 const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.');
 
 export function JudgementFacts({ judgement, now }: { judgement: Judgement | null; now: number }) {
@@ -71,10 +62,11 @@ export function JudgementFacts({ judgement, now }: { judgement: Judgement | null
       </section>
     );
   }
+  const waits = waitingText(judgement, now);
   return (
     <section class={`card verdict-card ${judgement.verdict}`} aria-label="Verdict">
       <p class="lead">{sentence(judgement.explanation)}</p>
-      <Waiting judgement={judgement} now={now} />
+      {waits !== '' && <p class="waiting-for">{sentence(waits)}</p>}
       <dl class="facts">
         {factsOf(judgement, now).map(({ name, value, more }) => (
           <div key={name}>

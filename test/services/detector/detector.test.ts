@@ -146,6 +146,19 @@ describe('detector in minutes', () => {
     const { opened: openedAmong } = await watch(among, 5, 7200, 60);
     expect(openedAmong).toBeGreaterThan(opened!);
     const [incident] = [...foldEvents(among.events).values()];
+    // Meanwhile it says so, also by when it will be told at the latest; once it is told, no longer.
+    const leaks = among.judgements.filter(({ instance, verdict }) => instance === '' && verdict === 'leak');
+    const waiting = leaks.filter(({ at }) => at < incident!.openedAt);
+    expect(waiting.length).toBeGreaterThan(0);
+    for (const one of waiting) {
+      expect(one.waitingFor).toBe('98 % confidence before it alerts, as one of 151 services judged together');
+      expect(one.decidesBy).toBe(one.exhaustsEarliest! - policyFor('minutes').leadMs);
+    }
+    expect(incident!.openedAt).toBeLessThanOrEqual(waiting.at(-1)!.decidesBy! + 5 * SECOND);
+    const told = leaks.filter(({ at }) => at >= incident!.openedAt);
+    expect(told[0]).toMatchObject({ at: incident!.openedAt, waitingFor: '', decidesBy: null });
+    expect(told.filter(({ waitingFor }) => waitingFor !== '')).toEqual([]);
+    expect(alone.judgements.filter(({ verdict, waitingFor }) => verdict === 'leak' && waitingFor !== '')).toEqual([]);
     expect(incident!.service).toBe('slow');
     expect(incident!.openedWith.confidence).toBeGreaterThan([...foldEvents(alone.events).values()][0]!.openedWith.confidence);
   });

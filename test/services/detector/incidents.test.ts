@@ -64,6 +64,13 @@ describe('reconcile', () => {
     expect(types(reconcile([judgement(START, over)], [], new Map(), START, policy, 0.98))).toEqual(expected);
   });
 
+  it('opens with the leak that ends first where another of the service is surer but has time', () => {
+    const slow = judgement(START, { confidence: 0.96, version: 'v1' });
+    const urgent = judgement(START, { confidence: 0.95, version: 'v2', exhaustsEarliest: START + 23 * HOUR });
+    const [event] = reconcile([slow, urgent], [], new Map(), START, policy, 0.98);
+    expect(event).toMatchObject({ type: 'opened', judgement: { version: 'v2' } });
+  });
+
   it('opens one incident however often the leak is judged', () => {
     expect(
       types(

@@ -2,10 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { MetricName, ProcessIdentity } from '../../../shared/sample.ts';
+import { appendProcess, emptyProcesses, type MetricName, type ProcessIdentity } from '../../../shared/sample.ts';
 import { migrate } from '../../../shared/store/migrate.ts';
 import type { EncodedBlock } from '../../../shared/store/native-block.ts';
-import { tabulate } from '../../../shared/store/process-table.ts';
+import { tabulate, type ProcessTable } from '../../../shared/store/process-table.ts';
 import { SampleBlock } from '../../../shared/store/sample-block.ts';
 import { openStore, type Store } from '../../../shared/store/store.ts';
 
@@ -45,26 +45,20 @@ const IDENTITY: ProcessIdentity = {
   labels: {},
 };
 
+export function tableOf(identities: readonly ProcessIdentity[]): ProcessTable {
+  const columns = emptyProcesses();
+  for (const identity of identities) appendProcess(columns, identity);
+  return tabulate(columns);
+}
+
 /** Rows as the block the ingester makes; a process per row, as a decoder would append them. */
 export function columnsOf(rows: readonly SampleRow[], source = { agent: 'agent-1', boot: 'boot-1', seq: 0 }): EncodedBlock {
   const processes = rows.map((row) => ({ ...IDENTITY, ...row }));
-  const column = <Name extends keyof ProcessIdentity>(name: Name) => processes.map((process) => process[name]);
   const names = new Set<MetricName>();
   for (const row of rows) for (const name of Object.keys(row)) if (!(name in IDENTITY) && name !== 'time') names.add(name as MetricName);
   const block = new SampleBlock();
   block.append({
-    processes: tabulate({
-      lifetime: column('lifetime'),
-      service: column('service'),
-      environment: column('environment'),
-      version: column('version'),
-      host: column('host'),
-      instance: column('instance'),
-      pid: column('pid'),
-      process_started_at: column('process_started_at'),
-      runtime: column('runtime'),
-      labels: column('labels'),
-    }),
+    processes: tableOf(processes),
     ...source,
     process: [...rows.keys()],
     time: rows.map((row) => row.time),

@@ -20,7 +20,7 @@ export const QUESTIONS = [...SQL_DOCS.matchAll(/\*\*(.+?)\*\*\n\n```sql\n([^]+?)
 
 const MINUTE = 60_000;
 
-/** A leaking checkout that was killed once, a quiet agent, an open incident. */
+/** A leaking checkout that was killed once, a quiet agent, an open incident, a leak that is held back. */
 export async function fillHistory(store: Store): Promise<void> {
   const now = Date.now();
   const identity = { service: 'checkout', instance: 'checkout-0', labels: { team: 'payments' } };
@@ -93,7 +93,15 @@ export async function fillHistory(store: Store): Promise<void> {
     waitingFor: '',
     decidesBy: null,
   };
-  await saveJudgements(store, [judgement, { ...judgement, instance: 'checkout-0', lifetime: '00000000000000a2' }]);
+  const heldBack = {
+    waitingFor: '98.5 % confidence before it alerts, as one of 200 services judged together',
+    decidesBy: now + 60 * MINUTE,
+  };
+  await saveJudgements(store, [
+    judgement,
+    { ...judgement, instance: 'checkout-0', lifetime: '00000000000000a2' },
+    { ...judgement, service: 'search', instances: ['search-0'], ...heldBack },
+  ]);
   const incident = incidentId('checkout', 'production', now);
   await appendIncidentEvents(store, [{ id: 'e1', incident, at: now, actor: 'detector', type: 'opened', judgement, note: '' }]);
   await recordDelivery(store, {

@@ -1,7 +1,7 @@
 /** Rows cut into lifetimes here must tell what the engine tells when it gathers them itself. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Series } from '../../../shared/series.ts';
-import { rollUp } from '../../../shared/store/rollups.ts';
+import { rollUp, rollUpMinutes } from '../../../shared/store/rollups.ts';
 import { insertExits, insertSamples } from '../../../shared/store/samples.ts';
 import { readSeriesInBatches } from '../../../shared/store/series-batches.ts';
 import { readSeriesByRows } from '../../../shared/store/series-rows.ts';
@@ -86,12 +86,20 @@ it('knows a lifetime that is rolled up but not among the lifetimes yet', async (
   expect(byRows).toEqual(await readSeries(store, { ...range, blockMs: MINUTE }));
 });
 
-it('leaves it to the engine where there are no rollups of that width, or a lifetime is named like one of another service', async () => {
+it('leaves it to the engine where there are no rollups of that width', async () => {
   expect(await readSeriesByRows(store, { ...range, blockMs: 5 * MINUTE })).toBeUndefined();
-  await insertSamples(store, columnsOf(samplesOf('twin', 3, life(3))));
-  await rollUp(store);
-  expect(await readSeriesByRows(store, { ...range, blockMs: HOUR })).toBeUndefined();
-  const gathered = await readSeries(store, { ...range, blockMs: HOUR });
-  expect(gathered).toHaveLength(13);
-  expect(await inBatches(HOUR)).toEqual(gathered);
+});
+
+it('keeps apart what goes by the lifetime of another, also before it is among the lifetimes', async () => {
+  await insertSamples(store, columnsOf([...samplesOf('twin', 3, life(3)), ...samplesOf('search', 10, life(9))]));
+  for (const [rollUpNow, blockMs] of [
+    [rollUpMinutes, MINUTE],
+    [rollUp, HOUR],
+  ] as const) {
+    await rollUpNow(store, { isThorough: true });
+    const gathered = await readSeries(store, { ...range, blockMs });
+    expect(gathered).toHaveLength(14);
+    expect(await readSeriesByRows(store, { ...range, blockMs })).toEqual(gathered);
+    expect(await inBatches(blockMs)).toEqual(gathered);
+  }
 });
