@@ -80,6 +80,9 @@ export interface Growth {
 const BOUNDED_ADVANTAGE = 2;
 /** Growth of the later half over that of the earlier. */
 const LEAST_LATE_GROWTH = 0.55;
+/** What held for so many times the time of the growth, and for this share of `settledMs` at least, is settled. */
+const SETTLED_OVER_WATCHED = 4;
+const LEAST_SETTLED = 0.5;
 /** How much more must be watched before a first day has shown its rhythm, and where the limit is only guessed. */
 const FIRST_DAY_DOUBT = 1.5;
 /** What has been seen for less than this share of `settledMs` has not shown it. */
@@ -195,7 +198,10 @@ function patience(
   const settled = (driftBefore(level, from) < 0.35 * grown ? before : 0) + around.settledMs;
   // Where teeth of a collector are seen and no heap is told, they are all that says that there may be garbage.
   const mayBeGarbage = garbage === 'possible' || around.teeth;
-  const enough = Math.max(Math.min(Math.max(2.5 * watched, 0.2 * policy.settledMs), policy.settledMs), (mayBeGarbage ? 2 : 0.75) * watched);
+  const enough = Math.max(
+    Math.min(Math.max(SETTLED_OVER_WATCHED * watched, LEAST_SETTLED * policy.settledMs), policy.settledMs),
+    (mayBeGarbage ? 2 : 0.75) * watched,
+  );
   // A level that often rose as far before, and came back, may do so again.
   // Teeth of a collector may be climbed one at a time: there any rise counts, elsewhere those that came back.
   const risen = mayBeGarbage ? level.rise(from - 1) : level.excursion(from - 1);

@@ -54,11 +54,13 @@ export async function readChart(store: Store, query: ChartQuery): Promise<Chart>
     blockSeconds: Math.floor(stepMs / 1000),
   };
   const where = `${inServices(services)} AND ${inTime(source.time)}`;
+  // A row is only ever replaced by one of more samples, whose lowest value is no higher: what is low of all versions is that of the last.
+  const final = column.endsWith('Min') ? '' : 'FINAL';
   const curves = `
     SELECT instance, lifetime, CAST(max(version_) AS String) AS version, groupArray(toFloat64(block)) AS time, groupArray(value) AS values
     FROM (
       SELECT instance, lifetime, ${blockNumberOf(source)} * {blockMs:Int64} AS block, max(version) AS version_, toFloat64(${aggregateOf(column, source)}) AS value
-      FROM ${source.table} FINAL WHERE ${where}
+      FROM ${source.table} ${final} WHERE ${where}
       GROUP BY instance, lifetime, block
     )
     WHERE value IS NOT NULL
