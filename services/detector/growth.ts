@@ -82,9 +82,9 @@ const BOUNDED_ADVANTAGE = 2;
 const LEAST_LATE_GROWTH = 0.55;
 /** What held for so many times the time of the growth, and for this share of `settledMs` at least, is settled. */
 const SETTLED_OVER_WATCHED = 4;
-const LEAST_SETTLED = 0.5;
+const LEAST_SETTLED = 0.3;
 /** How much more must be watched before a first day has shown its rhythm, and where the limit is only guessed. */
-const FIRST_DAY_DOUBT = 1.5;
+const FIRST_DAY_DOUBT = 1.6;
 /** What has been seen for less than this share of `settledMs` has not shown it. */
 export const FIRST_DAY_SHARE = 0.8;
 const NO_LIMIT_DOUBT = 1.2;

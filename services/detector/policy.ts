@@ -89,7 +89,7 @@ export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Poli
     hastePenalty: 0.7,
     settledMs: 30 * 60 * minute,
     longWatchMs: 36 * 60 * minute,
-    patienceSettled: 0.09 * patience,
+    patienceSettled: 0.07 * patience,
     // A demonstration has minutes only: it takes more on trust.
     patienceUnsettled: Math.min(0.6, (profile === 'minutes' ? 0.215 : 0.37) * patience),
     patienceGarbage: Math.min(0.85, (profile === 'minutes' ? 0.215 : 0.8) * patience),
