@@ -181,13 +181,13 @@ program
 
 program
   .command('status')
-  .description('agents, lag, last evaluation, open incidents')
+  .description('agents, lag, last evaluation, open incidents; ends with 1 on a problem, or a leak nobody has taken')
   .option('--url <url>', 'console to ask', env['LEAKLINE_URL'] ?? 'http://127.0.0.1:8420')
   .option('--json', 'print JSON')
   .action(async (options: { url: string; json?: boolean }) => {
     const { printStatus } = await import('./cli/console-client.ts');
-    const healthy = await printStatus({ url: options.url, token: env['LEAKLINE_TOKEN'] }, options.json === true);
-    if (!healthy) process.exitCode = EXIT.no;
+    const isFine = await printStatus({ url: options.url, token: env['LEAKLINE_TOKEN'] }, options.json === true);
+    if (!isFine) process.exitCode = EXIT.no;
   });
 
 const deadLetters = program.command('dead-letters').description('messages that could not be taken: list them, send them again');

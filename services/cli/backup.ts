@@ -1,7 +1,7 @@
 /** `leakline backup`, asked of a running console, and `leakline restore` of what it gave. */
 import { createReadStream, createWriteStream, existsSync, statSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { pipeline } from 'node:stream/promises';
@@ -9,6 +9,7 @@ import { systemClock } from '../../shared/clock.ts';
 import type { Config } from '../../shared/config.ts';
 import { bytesText } from '../../shared/bytes-text.ts';
 import { LeaklineError } from '../../shared/errors.ts';
+import { sync } from '../../shared/store/durable.ts';
 import { restore } from '../../shared/store/restore.ts';
 import { call, type ConsoleTarget } from './console-client.ts';
 
@@ -33,6 +34,7 @@ export async function saveBackup(target: ConsoleTarget, to: string): Promise<voi
   try {
     await pipeline(Readable.fromWeb(response.body as ReadableStream), out);
     await rename(unfinished, file);
+    await sync(dirname(file));
   } catch (cause) {
     await rm(unfinished, { force: true });
     const { code, syscall, message } = cause as NodeJS.ErrnoException;

@@ -1,6 +1,7 @@
 /** What commands ask a running console: SQL and status, over its HTTP API. */
 import Table from 'cli-table3';
 import { LeaklineError, type ErrorCode } from '../../shared/errors.ts';
+import type { Status } from '../console/api-schema.ts';
 
 export interface ConsoleTarget {
   readonly url: string;
@@ -42,18 +43,18 @@ export async function askSql(target: ConsoleTarget, query: string, format: strin
     process.stderr.write(`leakline: cut at ${cut} rows (store.sqlMaxRows), there may be more: narrow it with WHERE, or aggregate\n`);
 }
 
-interface StatusAnswer {
-  readonly healthy: boolean;
-  readonly [section: string]: unknown;
+/** Somebody should look: something is wrong with the pipeline, or it found a leak that nobody has taken. */
+const needsSomebody = ({ healthy, openIncidents }: Status) => !healthy || openIncidents.some(({ state }) => state === 'open');
+
+/** Prints what the console knows of the pipeline. False when somebody should look. */
+export async function printStatus(target: ConsoleTarget, json: boolean): Promise<boolean> {
+  const status = (await (await call(target, '/api/v1/status')).json()) as Status;
+  if (json) process.stdout.write(`${JSON.stringify(status, null, 2)}\n`);
+  else printSections(status);
+  return !needsSomebody(status);
 }
 
-/** Prints what the console knows of the pipeline. False when something needs attention. */
-export async function printStatus(target: ConsoleTarget, json: boolean): Promise<boolean> {
-  const status = (await (await call(target, '/api/v1/status')).json()) as StatusAnswer;
-  if (json) {
-    process.stdout.write(`${JSON.stringify(status, null, 2)}\n`);
-    return status.healthy;
-  }
+function printSections(status: Status): void {
   for (const [section, value] of Object.entries(status)) {
     if (!Array.isArray(value)) {
       process.stdout.write(`${section}: ${cell(value)}\n`);
@@ -69,7 +70,6 @@ export async function printStatus(target: ConsoleTarget, json: boolean): Promise
     for (const row of rows) table.push(head.map((name) => cell(row[name])));
     process.stdout.write(`${table.toString()}\n`);
   }
-  return status.healthy;
 }
 
 /** Moments are shown as people read them. */

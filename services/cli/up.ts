@@ -11,6 +11,7 @@ import { DEMO_MATCH, narrateDemo, startDemoPrograms, stopChild } from './demo.ts
 import { startDetecting } from './detecting.ts';
 import { addConsole, addGateway, addIngester, ingesterCheck } from './fleet.ts';
 import { configuredChannels, startNotifying } from './notifying.ts';
+import { welcome } from './welcome.ts';
 
 export interface UpFlags {
   /** Also watch this machine. */
@@ -43,7 +44,7 @@ export async function runUp(context: Context, flags: UpFlags): Promise<void> {
     await narrateDemo(context, store, detecting, url, startDemoPrograms(context, socket));
     return;
   }
-  process.stdout.write(welcome(url, flags.agent, config.data));
+  process.stdout.write(welcome({ url, data: config.data, isWatching: flags.agent, isOpen: served.auth.open }));
   await untilStopped(context);
 }
 
@@ -63,14 +64,4 @@ function startLocalAgent({ config, lifecycle, log }: Context, url: string, match
   child.on('exit', (code) => {
     if (!lifecycle.stopping.aborted) log.error({ code }, 'the agent has ended; start one with: leakline agent --to URL');
   });
-}
-
-function welcome(url: string, agent: boolean, data: string): string {
-  return [
-    `leakline is up at ${url}, data in ${data}`,
-    agent ? 'watching this machine; more machines:' : 'nothing is watched yet; on each machine:',
-    `  npx leakline agent --to ${url}`,
-    `in SQL:  npx leakline sql "SELECT service, verdict, reason FROM trends"`,
-    '',
-  ].join('\n');
 }

@@ -183,7 +183,7 @@ export const sessionSchema = z
 
 export const statusSchema = z
   .object({
-    healthy: z.boolean().meta({ description: 'no problem and no incident that waits for somebody' }),
+    healthy: z.boolean().meta({ description: 'the pipeline has no problem; a leak it found is none' }),
     at: time,
     problems: z.array(z.string()).meta({ description: 'what is wrong with the pipeline itself' }),
     lastSampleAt: time.nullable(),

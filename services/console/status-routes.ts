@@ -8,16 +8,29 @@ import { diskProblems, ingestionProblems, ingestionStatus } from './ingestion-st
 /** Longer than any sane sampling interval and evaluation schedule. */
 const SILENT_AGENT_MS = 5 * 60_000;
 const STALE_EVALUATION_MS = 30 * 60_000;
+/** Twice what the first verdict on a service takes. */
+const FIRST_VERDICT_MS = 10 * 60_000;
 
 const minutes = (ms: number): string => `${Math.round(ms / 60_000)} min`;
 
 const isSilent = (at: number, { lastReceivedAt }: Status['agents'][number]) => at - lastReceivedAt > SILENT_AGENT_MS;
 
-function problemsOf(at: number, agents: Status['agents'], lastEvaluationAt: number | null, services: number): string[] {
+interface Evaluated {
+  readonly at: number;
+  readonly agents: Status['agents'];
+  /** First arrival within the window that is looked at; Infinity: none. */
+  readonly firstReceivedAt: number;
+  readonly lastEvaluationAt: number | null;
+  readonly services: number;
+}
+
+function problemsOf({ at, agents, firstReceivedAt, lastEvaluationAt, services }: Evaluated): string[] {
   const silent = agents.filter((agent) => isSilent(at, agent));
   const problems = silent.map(({ agent, lastReceivedAt }) => `agent ${agent} has been silent for ${minutes(at - lastReceivedAt)}`);
   if (agents.length === 0) problems.push('no agent has sent anything lately');
-  if (services > 0 && lastEvaluationAt === null) problems.push('the detector has not judged anything yet');
+  if (services > 0 && lastEvaluationAt === null && at - firstReceivedAt > FIRST_VERDICT_MS) {
+    problems.push('the detector has not judged anything yet');
+  }
   if (lastEvaluationAt !== null && at - lastEvaluationAt > STALE_EVALUATION_MS) {
     problems.push(`the detector has not judged anything for ${minutes(at - lastEvaluationAt)}`);
   }
@@ -72,12 +85,18 @@ export const statusRoutes =
           }));
         const ingestion = ingestionStatus(figures);
         const problems = [
-          ...problemsOf(at, agents, lastEvaluationAt, fleet.rows.length),
+          ...problemsOf({
+            at,
+            agents,
+            firstReceivedAt: seen.reduce((first, { firstReceivedAt }) => Math.min(first, firstReceivedAt), Infinity),
+            lastEvaluationAt,
+            services: fleet.rows.length,
+          }),
           ...ingestionProblems(at, ingestion),
           ...diskProblems(disk),
         ];
         return {
-          healthy: problems.length === 0 && openIncidents.every(({ state }) => state !== 'open'),
+          healthy: problems.length === 0,
           at,
           problems,
           lastSampleAt,

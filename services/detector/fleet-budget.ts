@@ -1,5 +1,5 @@
 /**
- * One budget of false alarms for the whole fleet. Judged each by itself, ten thousand services raise two hundred false alarms a week
+ * One budget of false alarms for all services of a detector. Judged each by itself, ten thousand services raise two hundred false alarms a week
  * where one raises one a year. Tests of many at once are held to a false discovery rate (Benjamini and Hochberg 1995; by the chance of
  * each to be false: Efron 2001): as few may be false as the week allows, or as a share of the leaks that were found in it, whichever is
  * more. Where more would be expected, an incident opens only once its own doubt is smaller in that proportion.
@@ -12,9 +12,9 @@ export const FIRST_DOUBT = 0.06;
 export const LEAST_DOUBT = 0.01;
 
 export interface Fleet {
-  /** Services that are watched. */
+  /** Services of the detector whose budget it is. */
   readonly services: number;
-  /** Incidents opened within the last week that nobody has dismissed. */
+  /** Incidents of these opened within the last week that nobody has dismissed. */
   readonly discoveries: number;
 }
 

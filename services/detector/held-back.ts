@@ -18,7 +18,7 @@ export function sayHeldBack(
   // What would open without the budget; what was dismissed would not.
   if (reconcile(pooled, incidents, new Map(), leak.at, policy)[0]?.type !== 'opened') return pooled;
   const asked = `${String(Number((100 * least).toFixed(1)))} % confidence`;
-  const waitingFor = `${asked} before it alerts, as one of ${String(fleet.services)} services judged together`;
+  const waitingFor = `${asked} before it alerts, as one of ${String(fleet.services)} services that share a detector’s budget of false alarms`;
   return pooled.map((judgement) =>
     judgement.verdict === 'leak' ? { ...judgement, waitingFor, decidesBy: opensBy(judgement, policy) } : judgement,
   );

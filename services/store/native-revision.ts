@@ -2,6 +2,7 @@
  * `client_protocol_version`: clickhouse-go, and Grafana with it, reads Native answers as a server gives them to a client of
  * that revision: a few bytes before each block and after each column's type. chDB writes them without, so they go in here.
  */
+import { ByteReader } from '../../shared/store/byte-reader.ts';
 import { NOT_IMPLEMENTED, ProtocolError } from './exceptions.ts';
 
 /** From here on a column says whether it is serialized in a way of its own. */
@@ -34,43 +35,11 @@ function splitTypes(list: string): string[] {
   return parts.map((part) => part.trim().replace(/^(?:\w+|`[^`]*`) (?=\S)/, ''));
 }
 
-class NativeWalk {
-  readonly #data: Buffer;
-  at = 0;
-
-  constructor(data: Buffer) {
-    this.#data = data;
-  }
-
-  get ended(): boolean {
-    return this.at >= this.#data.length;
-  }
-
-  count(): number {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = this.#data.readUInt8(this.at++);
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-    }
-  }
-
-  text(): string {
-    const from = this.#skipText();
-    return this.#data.toString('utf8', from, this.at);
-  }
-
-  /** Where the text begins; the walk goes on behind it. */
-  #skipText(): number {
-    const length = this.count();
-    this.at += length;
-    return this.at - length;
-  }
-
+class NativeWalk extends ByteReader {
   /** Moves past a column. The versions of all dictionaries in it stand in front of everything else. */
   column(type: string, rows: number): void {
     if (rows === 0) return;
-    this.at += 8 * (type.split('LowCardinality(').length - 1);
+    this.position += 8 * (type.split('LowCardinality(').length - 1);
     this.skip(type, rows);
   }
 
@@ -78,19 +47,19 @@ class NativeWalk {
   skip(type: string, rows: number): void {
     const width = fixedWidth(type);
     if (width !== undefined) {
-      this.at += width * rows;
+      this.position += width * rows;
       return;
     }
     const [, family = type, inner = ''] = /^(\w+)\((.*)\)$/s.exec(type) ?? [];
     switch (family) {
       case 'String':
-        for (let row = 0; row < rows; row++) this.#skipText();
+        for (let row = 0; row < rows; row++) this.skipString();
         return;
       case 'LowCardinality':
         if (rows > 0) this.#dictionary(inner);
         return;
       case 'Nullable':
-        this.at += rows;
+        this.position += rows;
         this.skip(inner, rows);
         return;
       case 'SimpleAggregateFunction':
@@ -115,23 +84,23 @@ class NativeWalk {
 
   /** Width of an index (and flags), keys, indexes. */
   #dictionary(type: string): void {
-    const indexBytes = 2 ** this.#data.readUInt8(this.at);
-    this.at += 8;
+    const indexBytes = 2 ** this.bytes.readUInt8(this.position);
+    this.position += 8;
     this.skip(type.replace(/^Nullable\((.*)\)$/s, '$1'), this.#size());
     const indexes = this.#size();
-    this.at += indexBytes * indexes;
+    this.position += indexBytes * indexes;
   }
 
   /** A number of eight bytes; the walk goes on behind it. */
   #size(): number {
-    this.at += 8;
-    return Number(this.#data.readBigUInt64LE(this.at - 8));
+    this.position += 8;
+    return Number(this.bytes.readBigUInt64LE(this.position - 8));
   }
 
   /** Of all arrays of a column: the last of their offsets. */
   #elements(rows: number): number {
-    this.at += rows * 8;
-    return rows === 0 ? 0 : Number(this.#data.readBigUInt64LE(this.at - 8));
+    this.position += rows * 8;
+    return rows === 0 ? 0 : Number(this.bytes.readBigUInt64LE(this.position - 8));
   }
 }
 
@@ -140,16 +109,16 @@ export function asRevision(native: Buffer, revision: number): Buffer {
   const walk = new NativeWalk(native);
   let from = 0;
   const insert = (bytes: Buffer) => {
-    pieces.push(native.subarray(from, walk.at), bytes);
-    from = walk.at;
+    pieces.push(native.subarray(from, walk.position), bytes);
+    from = walk.position;
   };
-  while (!walk.ended) {
+  while (!walk.atEnd) {
     insert(BLOCK_INFO);
-    const columns = walk.count();
-    const rows = walk.count();
+    const columns = walk.varint();
+    const rows = walk.varint();
     for (let column = 0; column < columns; column++) {
-      walk.text();
-      const type = walk.text();
+      walk.string();
+      const type = walk.string();
       if (revision >= CUSTOM_SERIALIZATION_REVISION) insert(PLAIN_SERIALIZATION);
       walk.column(type, rows);
     }

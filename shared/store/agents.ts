@@ -8,6 +8,8 @@ export interface AgentActivity {
   readonly processes: number;
   readonly samples: number;
   readonly samplesPerSecond: number;
+  /** First arrival within the window, store's clock, milliseconds UTC. */
+  readonly firstReceivedAt: number;
   /** Newest arrival, store's clock, milliseconds UTC. */
   readonly lastReceivedAt: number;
   /** Newest sample, agent's clock, milliseconds UTC. */
@@ -21,8 +23,8 @@ export async function readAgents(store: Store, windowMs = 600_000): Promise<Agen
   return store.query<AgentActivity>(
     `SELECT
       agent, groupUniqArray(toString(host)) AS hosts, uniqExact(lifetime) AS processes, count() AS samples,
-      samples / ({windowMs:Int64} / 1000) AS samplesPerSecond, toUnixTimestamp64Milli(max(received_at)) AS lastReceivedAt,
-      toUnixTimestamp64Milli(max(time)) AS lastSampleAt,
+      samples / ({windowMs:Int64} / 1000) AS samplesPerSecond, toUnixTimestamp64Milli(min(received_at)) AS firstReceivedAt,
+      toUnixTimestamp64Milli(max(received_at)) AS lastReceivedAt, toUnixTimestamp64Milli(max(time)) AS lastSampleAt,
       -- Arrival is kept in steps of ten seconds, rounded down.
       greatest(0, median(toUnixTimestamp64Milli(received_at) - toUnixTimestamp64Milli(time))) AS lagMs
     FROM raw_samples

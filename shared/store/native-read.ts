@@ -1,5 +1,6 @@
 /** Decodes answers in ClickHouse's `Native` format into typed arrays, for the few types our own reads ask for. */
 import { LeaklineError } from '../errors.ts';
+import { ByteReader } from './byte-reader.ts';
 
 /** One value per row; of an array column one Float64Array per row (views of one buffer). */
 export interface NativeTable {
@@ -11,47 +12,18 @@ export interface NativeTable {
 
 type Decoded = readonly string[] | Float64Array | readonly Float64Array[];
 
-class ByteReader {
-  readonly #bytes: Buffer;
-  position = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  get atEnd(): boolean {
-    return this.position >= this.#bytes.length;
-  }
-
-  varint(): number {
-    let value = 0;
-    let scale = 1;
-    for (;;) {
-      const byte = this.#bytes[this.position++]!;
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
-      scale *= 128;
-    }
-  }
-
-  string(): string {
-    const size = this.varint();
-    const text = this.#bytes.toString('utf8', this.position, this.position + size);
-    this.position += size;
-    return text;
-  }
-
+class ColumnReader extends ByteReader {
   /** Copied, as a view needs an aligned start. */
   float64s(count: number): Float64Array {
     const values = new Float64Array(count);
-    new Uint8Array(values.buffer).set(this.#bytes.subarray(this.position, this.position + count * 8));
+    new Uint8Array(values.buffer).set(this.bytes.subarray(this.position, this.position + count * 8));
     this.position += count * 8;
     return values;
   }
 
   uint32s(count: number): Uint32Array {
     const values = new Uint32Array(count);
-    new Uint8Array(values.buffer).set(this.#bytes.subarray(this.position, this.position + count * 4));
+    new Uint8Array(values.buffer).set(this.bytes.subarray(this.position, this.position + count * 4));
     this.position += count * 4;
     return values;
   }
@@ -59,14 +31,14 @@ class ByteReader {
   uint64s(count: number): Float64Array {
     const values = new Float64Array(count);
     for (let item = 0; item < count; item++) {
-      values[item] = this.#bytes.readUInt32LE(this.position) + this.#bytes.readUInt32LE(this.position + 4) * 4_294_967_296;
+      values[item] = this.bytes.readUInt32LE(this.position) + this.bytes.readUInt32LE(this.position + 4) * 4_294_967_296;
       this.position += 8;
     }
     return values;
   }
 }
 
-function readColumn(reader: ByteReader, type: string, rows: number): Decoded {
+function readColumn(reader: ColumnReader, type: string, rows: number): Decoded {
   if (type === 'String') return Array.from({ length: rows }, () => reader.string());
   if (type === 'Float64') return reader.float64s(rows);
   if (type === 'UInt64') return reader.uint64s(rows);
@@ -94,7 +66,7 @@ const join = (blocks: readonly Decoded[]): Decoded => {
 
 /** An answer is a sequence of blocks with the same columns. */
 export function decodeNative(bytes: Buffer): NativeTable {
-  const reader = new ByteReader(bytes);
+  const reader = new ColumnReader(bytes);
   const blocks = new Map<string, Decoded[]>();
   let total = 0;
   while (!reader.atEnd) {
@@ -137,7 +109,7 @@ interface Piece {
 
 /** Looks where the pieces lie before it copies any, so that each is copied once. */
 export function decodeNumbers(bytes: Buffer): NumberTable {
-  const reader = new ByteReader(bytes);
+  const reader = new ColumnReader(bytes);
   const pieces = new Map<string, Piece[]>();
   while (!reader.atEnd) {
     const columns = reader.varint();

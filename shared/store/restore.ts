@@ -1,4 +1,4 @@
-/** Makes the data directory of an embedded store from a backup, every byte of it checked; all of it or none. */
+/** Makes the data directory of an embedded store from a backup, every byte of it checked and on the disk; all of it or none. */
 import { createWriteStream, existsSync, readdirSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers';
 import { extract } from 'tar-stream';
 import { LeaklineError } from '../errors.ts';
 import { copy, MANIFEST, MANIFEST_SUM, manifestSchema, sumOf, type FileFacts, type Manifest } from './backup.ts';
+import { syncNames, syncTree } from './durable.ts';
 import { readMigrations } from './migrate.ts';
 
 export interface RestoreOptions {
@@ -97,10 +98,15 @@ export async function restore(source: Readable, options: RestoreOptions): Promis
   const folder = `${path}.restoring`;
   try {
     await rm(folder, { recursive: true, force: true });
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const firstMade = (await mkdir(folder, { recursive: true, mode: 0o700 })) ?? folder;
     const manifest = await unpack(source, folder);
     checkSchema(manifest, options);
+    await syncTree(folder);
     await rename(folder, path);
+    await syncNames(path, firstMade).catch(async (error: unknown) => {
+      await rename(path, folder);
+      throw error;
+    });
     return manifest;
   } catch (error) {
     throw explain(error, folder);

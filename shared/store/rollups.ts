@@ -216,10 +216,24 @@ const SERVICES = `
 /** After a replay there may be hundreds, and all services of each are held at once. */
 const SERVICE_HOURS_AT_ONCE = 24;
 
+/**
+ * Minutes of processes that one statement may put together, some 2 kB each: a query of the embedded store has 1 GiB, and an hour of
+ * 20,000 processes that waited for a roll-up took more, at each turn anew.
+ */
+const MINUTES_AT_ONCE = 200_000;
+
 interface TouchedHour {
   readonly hour: number;
   readonly from: number;
   readonly to: number;
+  /** About how many sent. */
+  readonly processes: number;
+}
+
+/** The stretch of an hour in pieces that are whole minutes. */
+function* pieces({ from, to, processes }: TouchedHour): Generator<{ readonly from: number; readonly to: number }> {
+  const pieceMs = 60_000 * Math.max(1, Math.floor(MINUTES_AT_ONCE / processes));
+  for (let at = from; at < to; at += pieceMs) yield { from: at, to: Math.min(to, at + pieceMs) };
 }
 
 /**
@@ -252,7 +266,7 @@ const readTouched = (store: Store, since: number) =>
   store.query<TouchedHour>(
     `SELECT
       toUnixTimestamp(toStartOfHour(time)) * 1000 AS hour, toUnixTimestamp(min(toStartOfMinute(time))) * 1000 AS from,
-      toUnixTimestamp(max(toStartOfMinute(time))) * 1000 + 60000 AS to
+      toUnixTimestamp(max(toStartOfMinute(time))) * 1000 + 60000 AS to, uniqHLL12(lifetime) AS processes
     FROM raw_samples WHERE received_at >= fromUnixTimestamp64Milli({received:Int64}) GROUP BY hour ORDER BY hour`,
     { received: Math.max(0, since) },
   );
@@ -273,9 +287,11 @@ interface RollUpMinutesOptions extends RollUpOptions {
 export async function rollUpMinutes(store: Store, { signal, isThorough }: RollUpMinutesOptions = {}): Promise<void> {
   const { now, samples, settled } = await readSpan(store);
   const readsOverlap = isThorough ?? now - settled >= OVERLAP_READ_EVERY_MS;
-  for (const { hour, from, to } of await readTouched(store, readsOverlap ? settled - OVERLAP_MS : samples - SHORT_OVERLAP_MS)) {
-    signal?.throwIfAborted();
-    await store.command(MINUTES, { hour, from, to } satisfies SqlParams);
+  for (const hour of await readTouched(store, readsOverlap ? settled - OVERLAP_MS : samples - SHORT_OVERLAP_MS)) {
+    for (const piece of pieces(hour)) {
+      signal?.throwIfAborted();
+      await store.command(MINUTES, piece satisfies SqlParams);
+    }
   }
   await saveCheckpoint(store, 'samples', now);
   if (readsOverlap) await saveCheckpoint(store, 'settled', now);

@@ -19,7 +19,7 @@ import { createLog } from '../../shared/log.ts';
 import { openStore, type Store } from '../../shared/store/store.ts';
 import { startKafka } from '../harness/kafka-broker.ts';
 import { GroupOffsets, kafkaSettings } from '../harness/kafka-topic.ts';
-import { freePort, LeaklineProcess } from '../harness/leakline-process.ts';
+import { startService } from '../harness/leakline-process.ts';
 import { PROBE_MS, type Schedule, type Sent } from './end-to-end-generator.ts';
 import { cpuSeconds, findProcess, machineCpuSeconds, memoryTrend, residentBytes } from './process-watch.ts';
 
@@ -44,18 +44,9 @@ async function startPipeline(lifecycle: Lifecycle, way: string): Promise<Pipelin
   const { brokers } = broker;
   await ensureTopics(kafkaSettings(brokers), createLog({ level: 'silent', secrets: [] }));
   const run = async (command: string, more: readonly string[], onLine?: (line: string) => void) => {
-    const port = await freePort();
-    const url = `http://127.0.0.1:${port}`;
-    const args = [command, ...more, '--listen', `127.0.0.1:${port}`];
-    const service = new LeaklineProcess({
-      args,
-      cwd,
-      healthUrl: `${url}/${command === 'store' ? 'ping' : 'healthz'}`,
-      ...(onLine && { onLine }),
-    });
+    const { process: service, url } = await startService({ args: [command, ...more], cwd, ...(onLine && { onLine }) });
     lifecycle.onStop(command, () => service.stop());
-    await service.start();
-    return { url, pid: findProcess('node', `127.0.0.1:${port}`) };
+    return { url, pid: findProcess('node', new URL(url).host) };
   };
   const storeProcess = await run('store', ['--data', join(cwd, 'data')]);
   const store = await openStore({ url: storeProcess.url });

@@ -141,3 +141,26 @@ export class LeaklineProcess {
     }
   }
 }
+
+export interface Service {
+  readonly process: LeaklineProcess;
+  readonly url: string;
+}
+
+/** What says that a service works; of others that it answers at all. */
+const HEALTH: Readonly<Record<string, string>> = { store: 'ping', up: 'readyz' };
+
+/** A service on a free port, once it is up. */
+export async function startService(command: Omit<LeaklineCommand, 'healthUrl'>): Promise<Service> {
+  const listen = `127.0.0.1:${String(await freePort())}`;
+  const url = `http://${listen}`;
+  const health = HEALTH[command.args[0] ?? ''] ?? 'healthz';
+  const process = new LeaklineProcess({ ...command, args: [...command.args, '--listen', listen], healthUrl: `${url}/${health}` });
+  try {
+    await process.start();
+  } catch (error) {
+    await process.kill();
+    throw error;
+  }
+  return { process, url };
+}

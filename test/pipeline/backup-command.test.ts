@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { migrate } from '../../shared/store/migrate.ts';
 import { openStore } from '../../shared/store/store.ts';
 import { encodeBatch } from '../../shared/wire.ts';
-import { freePort, inherited, LEAKLINE, LeaklineProcess, runLeakline } from '../harness/leakline-process.ts';
+import { inherited, LEAKLINE, runLeakline, type Service, startService } from '../harness/leakline-process.ts';
 import { sampleBatch } from '../harness/sample-batch.ts';
 import { until } from '../harness/until.ts';
 import { fillHistory } from '../shared/store/questions.ts';
@@ -19,22 +19,11 @@ const inFolder = (name: string) => join(folder, name);
 /** More than sockets and pipes hold between two processes, so that a copy that is stopped is stopped in the middle. */
 const BULK_BYTES = 48 * 1024 * 1024;
 const PROCESSES = 2;
-let live: { process: LeaklineProcess; url: string };
+let live: Service;
 let seq = 0;
 
-async function start(...args: string[]): Promise<{ process: LeaklineProcess; url: string }> {
-  const port = await freePort();
-  const url = `http://127.0.0.1:${String(port)}`;
-  const started = new LeaklineProcess({
-    args: [...args, '--listen', `127.0.0.1:${String(port)}`],
-    cwd: folder,
-    // What is there was judged before: the next evaluation is on New Year's Day.
-    env: { LEAKLINE_DETECTOR_SCHEDULE: '0 0 0 1 1 *' },
-    healthUrl: args[0] === 'store' ? `${url}/ping` : `${url}/readyz`,
-  });
-  await started.start();
-  return { process: started, url };
-}
+/** What is there was judged before: the next evaluation is on New Year's Day. */
+const start = (...args: string[]) => startService({ args, cwd: folder, env: { LEAKLINE_DETECTOR_SCHEDULE: '0 0 0 1 1 *' } });
 
 /** The intake answers once the rows are stored. */
 async function send(): Promise<void> {

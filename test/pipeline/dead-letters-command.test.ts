@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { DeadLetterList, ReplayResult, Status } from '../../services/console/api-schema.ts';
 import { encodeBatch } from '../../shared/wire.ts';
-import { freePort, LeaklineProcess, runLeakline } from '../harness/leakline-process.ts';
+import { type LeaklineProcess, runLeakline, startService } from '../harness/leakline-process.ts';
 import { sampleBatch } from '../harness/sample-batch.ts';
 import { until } from '../harness/until.ts';
 
@@ -14,15 +14,8 @@ let url = '';
 let up: LeaklineProcess;
 
 async function startUp(maxServicesPerAgent: number): Promise<void> {
-  const port = await freePort();
-  url = `http://127.0.0.1:${port}`;
-  up = new LeaklineProcess({
-    args: ['up', '--data', join(folder, 'data'), '--listen', `127.0.0.1:${port}`],
-    cwd: folder,
-    env: { LEAKLINE_INGESTER_MAX_SERVICES_PER_AGENT: String(maxServicesPerAgent) },
-    healthUrl: `${url}/readyz`,
-  });
-  await up.start();
+  const env = { LEAKLINE_INGESTER_MAX_SERVICES_PER_AGENT: String(maxServicesPerAgent) };
+  ({ process: up, url } = await startService({ args: ['up', '--data', join(folder, 'data')], cwd: folder, env }));
 }
 
 const run = (...args: string[]) => runLeakline([...args, '--url', url], folder);

@@ -9,7 +9,7 @@ import { ensureTopics } from '../../shared/bus/kafka.ts';
 import { createLog } from '../../shared/log.ts';
 import { encodeBatch } from '../../shared/wire.ts';
 import { kafkaSettings, openKafkaBus } from '../harness/kafka-topic.ts';
-import { freePort, LeaklineProcess, runLeakline } from '../harness/leakline-process.ts';
+import { type LeaklineProcess, runLeakline, startService } from '../harness/leakline-process.ts';
 import { sampleBatch } from '../harness/sample-batch.ts';
 import { until } from '../harness/until.ts';
 
@@ -20,17 +20,9 @@ const MAX_FUTURE_MS = 2_000;
 let consoleUrl = '';
 
 async function start(args: readonly string[]): Promise<string> {
-  const port = await freePort();
-  const listen = `127.0.0.1:${port}`;
-  const leakline = new LeaklineProcess({
-    args: [...args, '--listen', listen],
-    cwd: folder,
-    env: { LEAKLINE_INGESTER_MAX_FUTURE: `${MAX_FUTURE_MS}ms` },
-    healthUrl: `http://${listen}/${args[0] === 'store' ? 'ping' : 'healthz'}`,
-  });
-  started.push(leakline);
-  await leakline.start();
-  return `http://${listen}`;
+  const service = await startService({ args, cwd: folder, env: { LEAKLINE_INGESTER_MAX_FUTURE: `${MAX_FUTURE_MS}ms` } });
+  started.push(service.process);
+  return service.url;
 }
 
 beforeAll(async () => {

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort, LeaklineProcess } from '../harness/leakline-process.ts';
+import { freePort, LeaklineProcess, runLeakline } from '../harness/leakline-process.ts';
 import { until } from '../harness/until.ts';
 
 const LIMIT_MS = 180_000;
@@ -68,6 +68,12 @@ describe('leakline up --demo', () => {
     expect(['steady', 'growing']).toContain(verdictOf('catalogue')?.verdict);
     expect(demo.output).toMatch(/2 leaks found/);
     expect(demo.output).toMatch(/healthy: catalogue is (steady|growing) \([\w-]+\)/);
+  });
+
+  it('has a pipeline in good health, and a status for somebody to look at', async () => {
+    const { code, stdout } = await runLeakline(['status', '--url', url], folder);
+    expect(stdout).toMatch(/^healthy: true\n[^]*^problems: none\n[^]*^openIncidents: 2\n/m);
+    expect(code).toBe(1);
   });
 
   it('answers the SQL it names, and refuses to write', async () => {

@@ -8,7 +8,7 @@ import { readIncidentEvents } from '../../shared/store/incidents.ts';
 import { migrate } from '../../shared/store/migrate.ts';
 import { insertSamples } from '../../shared/store/samples.ts';
 import { openStore, type Store } from '../../shared/store/store.ts';
-import { freePort, LeaklineProcess } from '../harness/leakline-process.ts';
+import { type LeaklineProcess, type Service, startService } from '../harness/leakline-process.ts';
 import { lifetimeOf } from '../harness/sample-batch.ts';
 import { until } from '../harness/until.ts';
 import { columnsOf } from '../shared/store/fixture.ts';
@@ -46,18 +46,10 @@ async function write(names: readonly string[], from: number, to: number): Promis
   await insertSamples(store, columnsOf(rows));
 }
 
-async function start(args: readonly string[]): Promise<{ leakline: LeaklineProcess; url: string }> {
-  const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
-  const leakline = new LeaklineProcess({
-    args: [...args, '--listen', `127.0.0.1:${port}`],
-    cwd: folder,
-    env: { LEAKLINE_PROFILE: 'minutes' },
-    healthUrl: `${url}/${args[0] === 'store' ? 'ping' : 'healthz'}`,
-  });
-  started.push(leakline);
-  await leakline.start();
-  return { leakline, url };
+async function start(args: readonly string[]): Promise<Service> {
+  const service = await startService({ args, cwd: folder, env: { LEAKLINE_PROFILE: 'minutes' } });
+  started.push(service.process);
+  return service;
 }
 
 const startDetector = () => start(['detector', '--kafka', inject('kafkaBrokers').join(','), '--store', storeUrl]);
@@ -115,13 +107,13 @@ it('shares, takes over what a killed one judged, and opens one incident a leak',
   );
   await until('an incident of every service', openedServices, (names) => names.length >= SHARDS, 90_000);
   expect(await openedServices()).toEqual([...services].sort());
-  const shardsOfFirst = [...first.leakline.output.matchAll(/"topic":"leakline\.detector-shards","partitions":\[([\d,]*)\]/g)]
+  const shardsOfFirst = [...first.process.output.matchAll(/"topic":"leakline\.detector-shards","partitions":\[([\d,]*)\]/g)]
     .at(-1)![1]!
     .split(',')
     .map(Number);
   expect(shardsOfFirst.length).toBe(await ownedBy(first));
 
-  await first.leakline.kill();
+  await first.process.kill();
   const killedAt = Date.now();
   // Leaks that only the killed one would have seen, written before anybody has taken its place.
   const late = shardsOfFirst.slice(0, 3).map((shard) => serviceOf(shard, 'late'));

@@ -9,7 +9,7 @@ import { startMailServer, type MailServer } from '../fakes/mail-server.ts';
 import { ensureTopics } from '../../shared/bus/kafka.ts';
 import { createLog } from '../../shared/log.ts';
 import { kafkaSettings } from '../harness/kafka-topic.ts';
-import { freePort, LeaklineProcess } from '../harness/leakline-process.ts';
+import { LeaklineProcess, startService } from '../harness/leakline-process.ts';
 import { until } from '../harness/until.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -26,19 +26,12 @@ let consoleUrl = '';
 let slack: FakeSlack;
 let mail: MailServer;
 
+const SETTINGS = { LEAKLINE_PROFILE: 'minutes', LEAKLINE_DETECTOR_DEFAULT_MEMORY_LIMIT: '256MiB' };
+
 async function start(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
-  const port = await freePort();
-  const [command = ''] = args;
-  const serves = command !== 'agent';
-  const leakline = new LeaklineProcess({
-    args: [...args, ...(serves ? ['--listen', `127.0.0.1:${port}`] : [])],
-    cwd: folder,
-    env: { LEAKLINE_PROFILE: 'minutes', LEAKLINE_DETECTOR_DEFAULT_MEMORY_LIMIT: '256MiB', ...env },
-    ...(serves ? { healthUrl: `http://127.0.0.1:${port}/${command === 'store' ? 'ping' : 'healthz'}` } : {}),
-  });
-  started.push(leakline);
-  await leakline.start();
-  return `http://127.0.0.1:${port}`;
+  const service = await startService({ args, cwd: folder, env: { ...SETTINGS, ...env } });
+  started.push(service.process);
+  return service.url;
 }
 
 beforeAll(async () => {
@@ -60,9 +53,13 @@ beforeAll(async () => {
     NODE_TLS_REJECT_UNAUTHORIZED: '0',
   });
   consoleUrl = await start(['console', ...store]);
-  await start(['agent', ...kafka, '--interval', '1s', '--match', '--fleet-test$', '--data', join(folder, 'agent')], {
-    LEAKLINE_AGENT_SOCKET: socket,
+  const agent = new LeaklineProcess({
+    args: ['agent', ...kafka, '--interval', '1s', '--match', '--fleet-test$', '--data', join(folder, 'agent')],
+    cwd: folder,
+    env: { ...SETTINGS, LEAKLINE_AGENT_SOCKET: socket },
   });
+  started.push(agent);
+  await agent.start();
   for (const { service, command, file } of PROGRAMS) {
     const env = {
       ...process.env,

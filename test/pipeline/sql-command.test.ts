@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { migrate } from '../../shared/store/migrate.ts';
 import { openStore } from '../../shared/store/store.ts';
 import { encodeBatch } from '../../shared/wire.ts';
-import { freePort, LeaklineProcess, runLeakline } from '../harness/leakline-process.ts';
+import { freePort, type LeaklineProcess, runLeakline, startService } from '../harness/leakline-process.ts';
 import { sampleBatch } from '../harness/sample-batch.ts';
 import { fillHistory, QUESTIONS } from '../shared/store/questions.ts';
 
@@ -48,10 +48,8 @@ beforeAll(async () => {
   await history.close();
   writeFileSync(secretFile, SECRET);
   await new Promise<void>((listening) => trap.listen(0, '127.0.0.1', listening));
-  const port = await freePort();
-  url = `http://127.0.0.1:${port}`;
-  up = new LeaklineProcess({
-    args: ['up', '--data', join(folder, 'data'), '--listen', `127.0.0.1:${port}`],
+  ({ process: up, url } = await startService({
+    args: ['up', '--data', join(folder, 'data')],
     cwd: folder,
     env: {
       // The history has its judgements already: the next evaluation is on New Year's Day.
@@ -60,9 +58,7 @@ beforeAll(async () => {
       LEAKLINE_STORE_SQL_MAX_ROWS: String(MAX_ROWS),
       LEAKLINE_STORE_SQL_MAX_MEMORY: '200MiB',
     },
-    healthUrl: `${url}/readyz`,
-  });
-  await up.start();
+  }));
 }, 300_000);
 
 afterAll(async () => {

@@ -8,6 +8,7 @@ import { Failure, Loading, Stale } from './feedback.tsx';
 import { FleetRow } from './fleet-row.tsx';
 import { HOUR, plural } from './format.ts';
 import { IncidentBanner } from './incident-banner.tsx';
+import { TableHead } from './table-head.tsx';
 import { VERDICT_WORDS, VerdictIcon } from './verdict-badge.tsx';
 
 interface Filter {
@@ -75,21 +76,18 @@ function FleetTable({ services, now }: { services: ServiceSummary[]; now: number
   const all = useAllAfterPaint();
   return (
     <table class="fleet">
-      <thead>
-        <tr>
-          <th scope="col">Service</th>
-          <th scope="col">Verdict</th>
-          <th scope="col" class="number">
-            Time to limit
-          </th>
-          <th scope="col" class="number">
-            Slope
-          </th>
-          <th scope="col">Memory</th>
-          <th scope="col">{(services[0]?.sparkline.stepMs ?? 0) >= HOUR ? 'Two days' : 'Two hours'}</th>
-          <th scope="col">What is seen</th>
-        </tr>
-      </thead>
+      <TableHead
+        columns={[
+          'Service',
+          'Verdict',
+          'Time to limit',
+          'Slope',
+          'Memory',
+          (services[0]?.sparkline.stepMs ?? 0) >= HOUR ? 'Two days' : 'Two hours',
+          'What is seen',
+        ]}
+        numbers={['Time to limit', 'Slope']}
+      />
       <tbody>
         {services.slice(0, all ? undefined : FIRST_ROWS).map((summary) => (
           <FleetRow key={`${summary.environment}/${summary.service}`} summary={summary} now={now} />

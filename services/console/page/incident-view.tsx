@@ -8,6 +8,7 @@ import { IncidentActions, isActionName } from './incident-actions.tsx';
 import { JudgementFacts } from './judgement-facts.tsx';
 import { incidentPath, navigate, servicePath } from './router.ts';
 import { SqlSnippet } from './sql-snippet.tsx';
+import { TableHead } from './table-head.tsx';
 import { StateBadge } from './verdict-badge.tsx';
 
 const EVENT_WORDS: Record<ApiIncidentEvent['type'], string> = {
@@ -59,13 +60,7 @@ function Deliveries({ detail }: { detail: IncidentDetail }) {
     <section class="block">
       <h2>Messages</h2>
       <table>
-        <thead>
-          <tr>
-            <th scope="col">Channel</th>
-            <th scope="col">When</th>
-            <th scope="col">Result</th>
-          </tr>
-        </thead>
+        <TableHead columns={['Channel', 'When', 'Result']} />
         <tbody>
           {detail.deliveries.map((delivery) => (
             <tr key={`${delivery.channel}/${delivery.event}`}>

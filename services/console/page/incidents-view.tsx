@@ -4,6 +4,7 @@ import { usePolled } from './api-client.ts';
 import { Failure, Loading, Stale } from './feedback.tsx';
 import { formatAgo, formatLeft, formatMoment, formatSlope } from './format.ts';
 import { incidentPath } from './router.ts';
+import { TableHead } from './table-head.tsx';
 import { StateBadge } from './verdict-badge.tsx';
 
 const isOver = ({ state }: ApiIncident) => state === 'resolved' || state === 'dismissed';
@@ -49,20 +50,10 @@ function Group({ title, incidents, now }: { title: string; incidents: readonly A
         {title} <span class="muted">{incidents.length}</span>
       </h2>
       <table class="cards">
-        <thead>
-          <tr>
-            <th scope="col">Service</th>
-            <th scope="col">State</th>
-            <th scope="col">Opened</th>
-            <th scope="col" class="number">
-              Slope
-            </th>
-            <th scope="col" class="number">
-              Time to limit
-            </th>
-            <th scope="col">What was seen last</th>
-          </tr>
-        </thead>
+        <TableHead
+          columns={['Service', 'State', 'Opened', 'Slope', 'Time to limit', 'What was seen last']}
+          numbers={['Slope', 'Time to limit']}
+        />
         <tbody>
           {incidents.map((incident) => (
             <Row key={incident.id} incident={incident} now={now} />

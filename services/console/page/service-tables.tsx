@@ -3,35 +3,37 @@ import { useState } from 'preact/hooks';
 import type { ApiJudgement as Judgement, ApiLifetime as Lifetime } from '../api-schema.ts';
 import { LevelBar } from './fleet-row.tsx';
 import { formatBytes, formatDuration, formatFullMoment, formatLeft, formatMoment, formatSlope, plural } from './format.ts';
+import { TableHead } from './table-head.tsx';
 import { VerdictBadge } from './verdict-badge.tsx';
 
 const FIRST_ROWS = 8;
 
+/** Many rows begin as few, with a button for the others. */
+function useFirstRows<Row>(rows: readonly Row[]) {
+  const [all, setAll] = useState(false);
+  const more = rows.length > FIRST_ROWS && !all && (
+    <button type="button" class="quiet" onClick={() => setAll(true)}>
+      Show all {rows.length}
+    </button>
+  );
+  return { shown: rows.slice(0, all ? undefined : FIRST_ROWS), more };
+}
+
 export function InstanceTable({ judgements, now }: { judgements: readonly Judgement[]; now: number }) {
   const instances = judgements.filter(({ instance }) => instance !== '').sort((a, b) => b.slopeBytesPerHour - a.slopeBytesPerHour);
-  const [all, setAll] = useState(false);
+  const { shown, more } = useFirstRows(instances);
   if (instances.length === 0) return null;
   return (
     <section class="block">
       <h2>Instances</h2>
       <div class="scroll">
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Instance</th>
-              <th scope="col">Verdict</th>
-              <th scope="col" class="number">
-                Slope
-              </th>
-              <th scope="col">Level</th>
-              <th scope="col" class="number">
-                Time to limit
-              </th>
-              <th scope="col">What is seen</th>
-            </tr>
-          </thead>
+          <TableHead
+            columns={['Instance', 'Verdict', 'Slope', 'Level', 'Time to limit', 'What is seen']}
+            numbers={['Slope', 'Time to limit']}
+          />
           <tbody>
-            {instances.slice(0, all ? undefined : FIRST_ROWS).map((judgement) => (
+            {shown.map((judgement) => (
               <tr key={`${judgement.instance}/${judgement.version}/${judgement.lifetime}`}>
                 <th scope="row" class="mono">
                   {judgement.instance}
@@ -53,11 +55,7 @@ export function InstanceTable({ judgements, now }: { judgements: readonly Judgem
           </tbody>
         </table>
       </div>
-      {instances.length > FIRST_ROWS && !all && (
-        <button type="button" class="quiet" onClick={() => setAll(true)}>
-          Show all {instances.length}
-        </button>
-      )}
+      {more}
     </section>
   );
 }
@@ -71,7 +69,7 @@ const ENDS: Record<Lifetime['endedBy'], string> = {
 };
 
 export function LifetimeTable({ lifetimes, now }: { lifetimes: readonly Lifetime[]; now: number }) {
-  const [all, setAll] = useState(false);
+  const { shown, more } = useFirstRows(lifetimes);
   const ooms = lifetimes.filter(({ endedBy }) => endedBy === 'oom').length;
   if (lifetimes.length === 0) return null;
   return (
@@ -85,23 +83,12 @@ export function LifetimeTable({ lifetimes, now }: { lifetimes: readonly Lifetime
       </h2>
       <div class="scroll">
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Instance</th>
-              <th scope="col">Version</th>
-              <th scope="col">Started</th>
-              <th scope="col" class="number">
-                Age
-              </th>
-              <th scope="col">Ended</th>
-              <th scope="col" class="number">
-                Highest RSS
-              </th>
-              <th scope="col">Host, pid</th>
-            </tr>
-          </thead>
+          <TableHead
+            columns={['Instance', 'Version', 'Started', 'Age', 'Ended', 'Highest RSS', 'Host, pid']}
+            numbers={['Age', 'Highest RSS']}
+          />
           <tbody>
-            {lifetimes.slice(0, all ? undefined : FIRST_ROWS).map((lifetime) => (
+            {shown.map((lifetime) => (
               <tr key={lifetime.lifetime}>
                 <th scope="row" class="mono">
                   {lifetime.instance}
@@ -126,11 +113,7 @@ export function LifetimeTable({ lifetimes, now }: { lifetimes: readonly Lifetime
           </tbody>
         </table>
       </div>
-      {lifetimes.length > FIRST_ROWS && !all && (
-        <button type="button" class="quiet" onClick={() => setAll(true)}>
-          Show all {lifetimes.length}
-        </button>
-      )}
+      {more}
     </section>
   );
 }

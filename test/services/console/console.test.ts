@@ -157,10 +157,10 @@ describe('dead letters', () => {
 });
 
 describe('status', () => {
-  it('names agents and open incidents, and is not healthy while one waits', async () => {
+  it('names agents and open incidents, which are no ill health of the pipeline', async () => {
     const status = (await ask('/api/v1/status')).json<Status>();
     expect(status.agents.map(({ agent }) => agent)).toEqual(['agent-node-1', 'agent-node-2', 'agent-node-3']);
-    expect(status).toMatchObject({ healthy: false, services: 12, problems: [] });
+    expect(status).toMatchObject({ healthy: true, services: 12, problems: [] });
     expect(status.openIncidents.map(({ service }) => service).sort()).toEqual(['checkout', 'image-resizer']);
   });
 });

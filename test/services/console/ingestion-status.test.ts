@@ -1,9 +1,12 @@
-/** What `leakline status` says of ingesters, from what they reported into a real store. */
+/** What `leakline status` says of the pipeline, above all what ingesters reported into a real store. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Status } from '../../../services/console/api-schema.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { saveIngesterReport, type ReportEntry } from '../../../shared/store/ingester-reports.ts';
+import { rollUp } from '../../../shared/store/rollups.ts';
+import { insertSamples } from '../../../shared/store/samples.ts';
 import { createTestConsole, openTestStore, type TestConsole } from '../../page/running-console.ts';
+import { columnsOf } from '../../shared/store/fixture.ts';
 
 let opened: Awaited<ReturnType<typeof openTestStore>>;
 let running: TestConsole;
@@ -93,4 +96,15 @@ it('is not healthy while dead letters flood, the store refuses rows, a limit is 
     expect.stringMatching(/^the store refused what 2 messages hold/),
     expect.stringMatching(/^5 samples .*too_many_services/),
   ]);
+});
+
+it('gives the detector time for its first verdict', async () => {
+  await insertSamples(opened.store, columnsOf([{ time: systemClock.now(), rss: 1 }]));
+  await rollUp(opened.store);
+  const problemsAfter = async (ms: number) => {
+    const later = await createTestConsole({ store: opened.store, clock: { ...systemClock, now: () => systemClock.now() + ms } });
+    return (await later.server.app.inject({ url: '/api/v1/status' })).json<Status>().problems;
+  };
+  expect(await problemsAfter(0)).toEqual([]);
+  expect(await problemsAfter(11 * 60_000)).toContain('the detector has not judged anything yet');
 });

@@ -151,7 +151,9 @@ describe('detector in minutes', () => {
     const waiting = leaks.filter(({ at }) => at < incident!.openedAt);
     expect(waiting.length).toBeGreaterThan(0);
     for (const one of waiting) {
-      expect(one.waitingFor).toBe('98 % confidence before it alerts, as one of 151 services judged together');
+      expect(one.waitingFor).toBe(
+        '98 % confidence before it alerts, as one of 151 services that share a detector’s budget of false alarms',
+      );
       expect(one.decidesBy).toBe(one.exhaustsEarliest! - policyFor('minutes').leadMs);
     }
     expect(incident!.openedAt).toBeLessThanOrEqual(waiting.at(-1)!.decidesBy! + 5 * SECOND);

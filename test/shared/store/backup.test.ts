@@ -1,10 +1,11 @@
 /** Copies of the embedded store: of one moment while rows come in, and whole or refused. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pack } from 'tar-stream';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { readMigrations } from '../../../shared/store/migrate.ts';
 import { restore } from '../../../shared/store/restore.ts';
 import { insertSamples } from '../../../shared/store/samples.ts';
@@ -134,6 +135,50 @@ it('refuses a copy that was altered, unless what was altered says nothing', { ti
     }
   }
   expect(refused).toBeGreaterThan(30);
+});
+
+/** Where each file or folder was when it was synced; the disk fails at one. */
+async function watchSyncs(broken?: string): Promise<string[]> {
+  const handle = await open(folder, 'r');
+  const prototype = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const synced: string[] = [];
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called on each handle below
+  const { sync } = prototype;
+  vi.spyOn(prototype, 'sync').mockImplementation(async function (this: FileHandle) {
+    const path = readlinkSync(`/proc/self/fd/${String(this.fd)}`);
+    if (path === broken) throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO', syscall: 'fsync' });
+    synced.push(path);
+    return sync.call(this);
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+  return synced;
+}
+
+it('is on the disk when it says so: all that was written, and every folder that names some of it', async () => {
+  const data = fresh();
+  const path = join(data, 'deep/store');
+  const synced = await watchSyncs();
+  await restored(tar, path);
+  const unpacked = `${path}.restoring`;
+  const written = readdirSync(path, { recursive: true, encoding: 'utf8' }).map((name) => join(unpacked, name));
+  expect(written.length).toBeGreaterThan(100);
+  const names = [dirname(path), data, folder];
+  expect(synced.slice(0, -names.length).sort()).toEqual([unpacked, ...written].sort());
+  expect(synced.slice(-names.length)).toEqual(names);
+});
+
+it('leaves nothing where the disk does not take it', async () => {
+  const path = fresh();
+  for (const broken of [`${path}.restoring/metadata`, folder]) {
+    await watchSyncs(broken);
+    await expect(restored(tar, path)).rejects.toMatchObject({
+      code: 'LKL_ERR_BACKUP',
+      message: expect.stringMatching(/cannot be written \(EIO\): make room or mend it, nothing was restored$/) as string,
+    });
+    expect([existsSync(path), existsSync(`${path}.restoring`)]).toEqual([false, false]);
+    vi.restoreAllMocks();
+  }
 });
 
 it('refuses what is none', async () => {

@@ -94,7 +94,7 @@ export async function fillHistory(store: Store): Promise<void> {
     decidesBy: null,
   };
   const heldBack = {
-    waitingFor: '98.5 % confidence before it alerts, as one of 200 services judged together',
+    waitingFor: '98.5 % confidence before it alerts, as one of 200 services that share a detector’s budget of false alarms',
     decidesBy: now + 60 * MINUTE,
   };
   await saveJudgements(store, [
