@@ -1,6 +1,6 @@
 /** Series of every service a few services at a time, so that a fleet is never held at once. */
 import type { Series } from '../series.ts';
-import { readSeriesByRows } from './series-rows.ts';
+import { readSeriesByRows, readToldColumns } from './series-rows.ts';
 import { readSeries, type NameRange, type SeriesQuery } from './series.ts';
 import type { Store } from './store.ts';
 
@@ -11,9 +11,10 @@ export async function* readSeriesInBatches(
   store: Store,
   query: Omit<SeriesQuery, 'services' | 'names' | 'instance'>,
 ): AsyncGenerator<Series[]> {
+  const told = await readToldColumns(store, query);
   for (const names of await namesOf(store, query)) {
     const batch = { ...query, names };
-    yield (await readSeriesByRows(store, batch)) ?? (await readSeries(store, batch));
+    yield (await readSeriesByRows(store, batch, told)) ?? (await readSeries(store, batch));
   }
 }
 
