@@ -19,7 +19,6 @@ import {
   readEnds,
   rowByRow,
   sourceOf,
-  sumsOf,
   type MeasuredColumn,
   type SeriesQuery,
 } from './series.ts';
@@ -39,22 +38,51 @@ type Source = ReturnType<typeof sourceOf>;
 export type ToldColumns = ReadonlySet<string>;
 
 /**
- * undefined where it cannot be told in this way: no rollups of that width, or who the rows are of cannot be told. `told` may be of a
- * wider range; by default it is asked for.
+ * Arrays by name of column that one batch after the other is read into. New ones for each would make the collector look through all
+ * that is kept of a fleet for every 64 MB of them, which is every batch.
  */
-export async function readSeriesByRows(store: Store, query: RowsQuery, told?: ToldColumns): Promise<Series[] | undefined> {
+export class BatchArrays {
+  readonly #arrays = new Map<string, Float64Array>();
+  #unknown = new Float64Array(0);
+
+  of(name: string, length: number): Float64Array {
+    let array = this.#arrays.get(name);
+    if (array === undefined || array.length < length) this.#arrays.set(name, (array = new Float64Array(length)));
+    return array;
+  }
+
+  /** Nothing but NaN. */
+  unknown(length: number): Float64Array {
+    if (this.#unknown.length < length) this.#unknown = new Float64Array(2 * length).fill(Number.NaN);
+    return this.#unknown.subarray(0, length);
+  }
+}
+
+interface Shared {
+  /** May be of a wider range; by default it is asked for. */
+  readonly told?: ToldColumns | undefined;
+  /** What was read into them before is gone then. */
+  readonly arrays?: BatchArrays;
+}
+
+/** undefined where it cannot be told in this way: no rollups of that width, or who the rows are of cannot be told. */
+export async function readSeriesByRows(
+  store: Store,
+  query: RowsQuery,
+  { told, arrays = new BatchArrays() }: Shared = {},
+): Promise<Series[] | undefined> {
   const rows = rowsOf(store, query);
   if (rows === undefined) return undefined;
   const selected = selectedOf(query, rows.source, told ?? (await readTold(rows, query)));
-  const [found, ends] = await Promise.all([readOwned(rows, query, selected), readEnds(store, query)]);
-  return found === undefined ? undefined : seriesOf(found, [...selected.keys()], query, ends);
+  const [found, ends] = await Promise.all([readOwned(rows, query, selected, arrays), readEnds(store, query)]);
+  return found === undefined ? undefined : seriesOf(found, [...selected.keys()], query, ends, arrays);
 }
 
 /** By the shortest key that tells lifetimes apart. */
-async function readOwned(rows: Rows, query: RowsQuery, selected: Selected): Promise<Owned | undefined> {
+async function readOwned(rows: Rows, query: RowsQuery, selected: Selected, arrays: BatchArrays): Promise<Owned | undefined> {
   for (const key of rows.source.namesComeFirst ? [LIFETIME_KEY, KEY] : [KEY]) {
     const table = await readNumbers(rows, key, selected);
-    const runs = runsOf(table.numbers('key'));
+    const runs = runsOf(table.numbers('key', arrays.of('key', table.rows)));
     const identities = await readIdentities(rows, query, key, runs);
     if (identities !== undefined) return { table, runs, identities };
   }
@@ -237,19 +265,18 @@ function seriesOf(
   told: readonly BlockColumn[],
   query: RowsQuery,
   ends: ReadonlyMap<string, number>,
+  arrays: BatchArrays,
 ): Series[] {
-  const time = timesOf(table.numbers('sinceFrom'), startOf(query));
-  const columns = told.map((name) => ({
-    name,
-    values: name === 'timeLast' ? sumsOf(time, table.numbers(name)) : asFloats(table.numbers(name)),
-  }));
+  const numbers = (name: string) => table.numbers(name, arrays.of(name, table.rows));
+  const time = toTimes(numbers('sinceFrom'), startOf(query));
+  const columns = told.map((name) => ({ name, values: name === 'timeLast' ? addTo(numbers(name), time) : numbers(name) }));
   // One set of unknowns serves all lifetimes of a length.
-  let nothing = nothingOf(0);
+  let nothing = nothingOf(arrays.unknown(0));
   const series: Series[] = [];
   for (const [key, stretches] of runs) {
     const identity = identities.get(key)!;
     const lifeTime = joined(time, stretches);
-    if (nothing.rssMin.length !== lifeTime.length) nothing = nothingOf(lifeTime.length);
+    if (nothing.rssMin.length !== lifeTime.length) nothing = nothingOf(arrays.unknown(lifeTime.length));
     const order = inOrder(lifeTime);
     const own: Columns = { ...nothing };
     for (const { name, values } of columns) own[name] = permuted(joined(values, stretches), order);
@@ -265,15 +292,13 @@ function seriesOf(
   return series.sort(byKey);
 }
 
-function nothingOf(length: number): Columns {
-  const unknown = new Float64Array(length).fill(Number.NaN);
+function nothingOf(unknown: Float64Array): Columns {
   return Object.fromEntries(BLOCK_COLUMNS.map((name) => [name, unknown])) as Columns;
 }
 
 /** A view where the rows of a lifetime came one after the other. */
 function joined(values: Float64Array, stretches: readonly Stretch[]) {
-  const [[from, to] = [0, 0], ...others] = stretches;
-  if (others.length === 0) return values.subarray(from, to);
+  if (stretches.length === 1) return values.subarray(...stretches[0]!);
   const all = new Float64Array(stretches.reduce((sum, [begin, end]) => sum + end - begin, 0));
   let filled = 0;
   for (const [begin, end] of stretches) {
@@ -283,11 +308,13 @@ function joined(values: Float64Array, stretches: readonly Stretch[]) {
   return all;
 }
 
-// Loops, as `map` and `from` of a typed array take ten times as long.
-function timesOf(sinceFrom: ArrayLike<number>, from: number): Float64Array {
-  const time = new Float64Array(sinceFrom.length);
-  for (let at = 0; at < time.length; at++) time[at] = from + sinceFrom[at]! * 1000;
-  return time;
+// In place, and loops, as `map` of a typed array takes ten times as long.
+function toTimes(sinceFrom: Float64Array, from: number): Float64Array {
+  for (let at = 0; at < sinceFrom.length; at++) sinceFrom[at] = from + sinceFrom[at]! * 1000;
+  return sinceFrom;
 }
 
-const asFloats = (values: Float64Array | Uint32Array): Float64Array => (values instanceof Float64Array ? values : new Float64Array(values));
+function addTo(values: Float64Array, more: Float64Array): Float64Array {
+  for (let at = 0; at < values.length; at++) values[at]! += more[at]!;
+  return values;
+}

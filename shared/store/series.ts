@@ -223,7 +223,7 @@ function startsOf(blocks: Float64Array, from: number, blockMs: number): Float64A
   return time;
 }
 
-export function sumsOf(a: Float64Array, b: ArrayLike<number>): Float64Array {
+function sumsOf(a: Float64Array, b: ArrayLike<number>): Float64Array {
   const sums = new Float64Array(a.length);
   for (let at = 0; at < sums.length; at++) sums[at] = a[at]! + b[at]!;
   return sums;
