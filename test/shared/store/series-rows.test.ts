@@ -91,9 +91,11 @@ it('are the same in arrays that held others before, and where more columns are t
 
 it('knows a lifetime that is rolled up but not among the lifetimes yet', async () => {
   await store.command(`DELETE FROM lifetimes WHERE lifetime IN ('${life(1)}', '${life(7)}')`);
-  const byRows = await readSeriesByRows(store, { ...range, blockMs: MINUTE });
-  expect(byRows).toHaveLength(12);
-  expect(byRows).toEqual(await readSeries(store, { ...range, blockMs: MINUTE }));
+  for (const blockMs of [MINUTE, HOUR]) {
+    const byRows = await readSeriesByRows(store, { ...range, blockMs });
+    expect(byRows).toHaveLength(12);
+    expect(byRows).toEqual(await readSeries(store, { ...range, blockMs }));
+  }
 });
 
 it('leaves it to the engine where there are no rollups of that width', async () => {
