@@ -8,6 +8,10 @@ const PER_DOUBLING = 2;
 export class AgeProfile {
   readonly #unitMs: number;
   readonly #floor: number[] = [];
+  /** Ages that surely share an index with the last one that was added: a logarithm for each of them costs as much as all else. */
+  #from = Number.NaN;
+  #until = Number.NaN;
+  #index = -1;
 
   /** `unitMs` is the youngest age kept. */
   constructor(unitMs: number) {
@@ -15,7 +19,8 @@ export class AgeProfile {
   }
 
   add(ageMs: number, level: number): void {
-    const index = this.#indexOf(ageMs);
+    if (!(ageMs >= this.#from && ageMs < this.#until)) this.#turnTo(ageMs);
+    const index = this.#index;
     if (index < 0) return;
     const floor = this.#floor[index];
     this.#floor[index] = floor === undefined ? level : Math.min(floor, level);
@@ -28,6 +33,13 @@ export class AgeProfile {
     const [first, last] = [this.#floor[from], this.#floor[to]];
     if (to <= from || first === undefined || last === undefined) return undefined;
     return (last - first) / (this.#ageAt(to) - this.#ageAt(from));
+  }
+
+  #turnTo(ageMs: number): void {
+    this.#index = this.#indexOf(ageMs);
+    this.#from = ageMs;
+    // Where rounding could tell either index the logarithm is asked.
+    this.#until = this.#ageAt(this.#index + 1) * (1 - 1e-9);
   }
 
   #indexOf(ageMs: number): number {

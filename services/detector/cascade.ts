@@ -6,7 +6,10 @@
  * Readings that are wide themselves, as hours are, make the same blocks at every width that divides theirs. They are kept once, in the
  * widest of these, until somebody asks for a finer one or readings become finer: to keep hours six times over was half of what a start cost.
  */
-import { Handed, Resolution, type Reading } from './resolution.ts';
+import { Handed, newReading, Resolution, type Reading } from './resolution.ts';
+
+/** By level, for all lifetimes: what closes is handed on before anything else closes at that level. */
+const closedReadings: Reading[] = [];
 
 export class Cascade {
   readonly #widthsMs: readonly number[];
@@ -20,7 +23,7 @@ export class Cascade {
 
   constructor(widthsMs: readonly number[]) {
     this.#widthsMs = widthsMs;
-    this.#levels = widthsMs.map((width) => new Resolution(width));
+    this.#levels = widthsMs.map((width, index) => new Resolution(width, (closedReadings[index] ??= newReading())));
     this.#ways = waysOf(widthsMs, 0, 0);
   }
 

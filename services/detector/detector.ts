@@ -20,7 +20,7 @@ export interface SeriesQuery {
 
 /** What the detector needs from the store. */
 export interface DetectorPorts {
-  /** In batches of a bounded size; all lifetimes of a service are in one. */
+  /** In batches of a bounded size, each good until the next is asked for; all lifetimes of a service are in one. */
   readonly readSeries: (query: SeriesQuery) => AsyncIterable<readonly Series[]>;
   readonly readIncidentEvents: () => Promise<IncidentEvent[]>;
   readonly appendIncidentEvents: (events: readonly IncidentEvent[]) => Promise<void>;

@@ -45,10 +45,13 @@ export class GridWalk {
   /** Replays the moments of (from, to] that make a difference. */
   replayAll({ from, to, strideMs }: Stretch, series: readonly Series[], incidents: readonly Incident[], through: number): void {
     const isWatched = incidents.some(({ state }) => ACTIVE_STATES.has(state));
+    let calmUntil = Number.NEGATIVE_INFINITY;
     for (let at = from + strideMs; at <= to;) {
       this.replay(at, series, incidents, through);
       const mayJump = !isWatched && !this.history.hasLeak();
-      const next = mayJump ? nextStop(at, strideMs, this.history.calmUntil(series), through, this.#policy) : at + strideMs;
+      // Until then what was found stays true, however many blocks come in.
+      if (mayJump && at + strideMs > calmUntil) calmUntil = this.history.calmUntil(series);
+      const next = mayJump ? nextStop(at, strideMs, calmUntil, through, this.#policy) : at + strideMs;
       at = at < to ? Math.min(next, to) : next;
     }
   }

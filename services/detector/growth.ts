@@ -12,9 +12,9 @@ export interface Surroundings {
   /** First moment anything was seen of the service, ms UTC. */
   readonly knownSince: number;
   /** Highest level that earlier settled lifetimes held, by width of block; -Infinity if unknown. */
-  readonly heldBefore: number;
+  heldBefore: number;
   /** Largest rise that they came back from, likewise, bytes. */
-  readonly usualRise: number;
+  usualRise: number;
   /** For how long earlier lifetimes stayed settled, ms. */
   readonly settledMs: number;
   /** Was that another version? A new one may simply need more. */
@@ -304,4 +304,16 @@ const TELLING = [
 export function rank(growth: Growth | Calm): number {
   if (typeof growth === 'string') return TELLING.indexOf(growth);
   return TELLING.indexOf(growth.reason) + Math.min(0.9, Math.max(0, growth.share));
+}
+
+/** Of growth that passes in several windows the longest speaks. */
+export function longest(passing: readonly (Growth | undefined)[], isSure: (key: number) => boolean = () => true): Growth | undefined {
+  let leak: Growth | undefined;
+  // Asked at every moment that is walked, of lifetimes that mostly show nothing: entries would be an array each.
+  for (let key = 0; key < passing.length; key += 1) {
+    const growth = passing[key];
+    if (growth === undefined || !isSure(key)) continue;
+    if (leak === undefined || growth.toTime - growth.fromTime > leak.toTime - leak.fromTime) leak = growth;
+  }
+  return leak;
 }

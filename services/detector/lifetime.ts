@@ -2,7 +2,7 @@
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import { AgeProfile } from './age-profile.ts';
 import { Cascade } from './cascade.ts';
-import { judgeWindow, rank, type Calm, type Growth, type Surroundings } from './growth.ts';
+import { judgeWindow, longest, rank, type Calm, type Growth, type Surroundings } from './growth.ts';
 import type { Policy } from './policy.ts';
 import { forgottenUntil, HITS } from './replay-stops.ts';
 import { newReading, type Resolution } from './resolution.ts';
@@ -264,9 +264,11 @@ export class Lifetime {
     this.#choose();
   }
 
-  /** What earlier lifetimes teach depends on the width of the block. */
+  /** What earlier lifetimes teach depends on the width of the block: it is written over for each, the rest is the same for all. */
   #at(index: number, around: Surroundings): Surroundings {
-    return { ...around, heldBefore: this.past.held[index] ?? Number.NEGATIVE_INFINITY, usualRise: this.#usualRise(index) };
+    around.heldBefore = this.past.held[index] ?? Number.NEGATIVE_INFINITY;
+    around.usualRise = this.#usualRise(index);
+    return around;
   }
 
   /** A rise too slow to come back within the blocks of one width shows at the next ones. */
@@ -387,14 +389,4 @@ export interface RawReading {
 
 function known(value: number | undefined, otherwise: number): number {
   return value === undefined || Number.isNaN(value) ? otherwise : value;
-}
-
-/** Of growth that passes in several windows the longest speaks. */
-export function longest(passing: readonly (Growth | undefined)[], isSure: (key: number) => boolean = () => true): Growth | undefined {
-  let leak: Growth | undefined;
-  for (const [key, growth] of passing.entries()) {
-    if (growth === undefined || !isSure(key)) continue;
-    if (leak === undefined || growth.toTime - growth.fromTime > leak.toTime - leak.fromTime) leak = growth;
-  }
-  return leak;
 }

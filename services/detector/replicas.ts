@@ -4,8 +4,8 @@
  * is made anew, whenever blocks close, of those the lifetimes keep, so a replay that leaves out moments comes to the same.
  * O(levels · 64 · replicas), and that only when the growth of one of them is past the cheap gates.
  */
-import { FIRST_DAY_SHARE, judgeWindow, type Growth, type Surroundings } from './growth.ts';
-import { longest, WINDOWS, type Lifetime } from './lifetime.ts';
+import { FIRST_DAY_SHARE, judgeWindow, longest, type Growth, type Surroundings } from './growth.ts';
+import { WINDOWS, type Lifetime } from './lifetime.ts';
 import type { Policy } from './policy.ts';
 import { HITS } from './replay-stops.ts';
 import { newReading, Resolution } from './resolution.ts';

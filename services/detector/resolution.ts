@@ -32,6 +32,16 @@ export const newReading = (): Reading => ({
   loadCount: 0,
 });
 
+function copyReading(from: Reading, to: Reading): void {
+  to.time = from.time;
+  to.memory = from.memory;
+  to.heapUsed = from.heapUsed;
+  to.heapLive = from.heapLive;
+  to.heapHigh = from.heapHigh;
+  to.loadSum = from.loadSum;
+  to.loadCount = from.loadCount;
+}
+
 /** Did a block close, so that `closedReading` is there to be handed on, and is it one of the kept? */
 export const Handed = { nothing: 0, on: 1, onAndKept: 2 } as const;
 export type Handed = (typeof Handed)[keyof typeof Handed];
@@ -64,16 +74,18 @@ export class Resolution {
   #highestAt = 0;
 
   /** What the block that closed last says, for wider ones. */
-  closedReading = newReading();
+  readonly closedReading: Reading;
   /** What the open block says so far. */
-  #soFar = newReading();
+  readonly #soFar = newReading();
   #isEmpty = true;
   /** Number and end of the open block; of the last one where none is. */
   #open = Number.NaN;
   #openEnd = Number.NaN;
 
-  constructor(widthMs: number) {
+  /** Others may write over the same `closedReading`, if it is handed on at once. */
+  constructor(widthMs: number, closedReading = newReading()) {
     this.widthMs = widthMs;
+    this.closedReading = closedReading;
   }
 
   /** The three as of a kept block, given by its place in the columns; by default as of the last one. */
@@ -189,9 +201,8 @@ export class Resolution {
   }
 
   #handOn(): void {
-    const soFar = this.closedReading;
-    this.closedReading = this.#soFar;
-    this.#soFar = soFar;
+    const soFar = this.#soFar;
+    copyReading(soFar, this.closedReading);
     soFar.memory = soFar.heapUsed = soFar.heapLive = soFar.heapHigh = Number.NaN;
     soFar.loadSum = soFar.loadCount = 0;
     this.#isEmpty = true;
@@ -217,18 +228,33 @@ export class Resolution {
     const { floor } = this;
     const block = this.closed - 2;
     const value = floor[last - 1] as number;
-    if (value <= this.#lowest) [this.#lowest, this.#lowestAt] = [value, block];
-    if (value >= this.#highest) [this.#highest, this.#highestAt] = [value, block];
-    const oldest = block + 1 - RISE_BLOCKS;
-    if (this.#lowestAt >= oldest && this.#highestAt >= oldest) return;
-    this.#lowest = Number.POSITIVE_INFINITY;
-    this.#highest = Number.NEGATIVE_INFINITY;
-    for (let index = Math.max(0, last - RISE_BLOCKS); index < last; index += 1) {
-      const one = floor[index] as number;
-      const number = block - (last - 1 - index);
-      if (one <= this.#lowest) [this.#lowest, this.#lowestAt] = [one, number];
-      if (one >= this.#highest) [this.#highest, this.#highestAt] = [one, number];
+    if (value <= this.#lowest) {
+      this.#lowest = value;
+      this.#lowestAt = block;
     }
+    if (value >= this.#highest) {
+      this.#highest = value;
+      this.#highestAt = block;
+    }
+    const oldest = block + 1 - RISE_BLOCKS;
+    if (this.#lowestAt < oldest || this.#highestAt < oldest) this.#slideAnew(last);
+  }
+
+  #slideAnew(last: number): void {
+    const { floor } = this;
+    const first = Math.max(0, last - RISE_BLOCKS);
+    let lowest = first;
+    let highest = first;
+    for (let index = first + 1; index < last; index += 1) {
+      const one = floor[index] as number;
+      if (one <= (floor[lowest] as number)) lowest = index;
+      if (one >= (floor[highest] as number)) highest = index;
+    }
+    const before = this.closed - 1 - last;
+    this.#lowest = floor[lowest] as number;
+    this.#highest = floor[highest] as number;
+    this.#lowestAt = before + lowest;
+    this.#highestAt = before + highest;
   }
 
   #largestReturn(last: number, level: number): number {
@@ -244,9 +270,8 @@ export class Resolution {
   }
 
   #forget(count: number): void {
-    for (const column of [this.time, this.floor]) column.splice(0, count);
-    for (const column of [this.heapUsed, this.heapLive, this.heapHigh, this.load])
-      if (column !== UNKNOWN) (column as number[]).splice(0, count);
+    for (const column of [this.time, this.floor, this.heapUsed, this.heapLive, this.heapHigh, this.load])
+      if (column !== UNKNOWN) shift(column as number[], count);
     const oldest = this.closed - this.time.length;
     for (const maximum of [this.#held, this.#excursion, this.#rise]) maximum.forgetBefore(oldest);
   }
@@ -259,6 +284,12 @@ function appended(column: readonly number[], length: number, value: number): rea
   return column;
 }
 
+/** Within the memory it has, which `splice` gives up. */
+function shift(column: number[], count: number): void {
+  for (let index = count; index < column.length; index += 1) column[index - count] = column[index] as number;
+  column.length -= count;
+}
+
 const copied = (column: readonly number[]): readonly number[] => (column === UNKNOWN ? column : [...column]);
 
 function lower(a: number, b: number): number {
@@ -267,5 +298,5 @@ function lower(a: number, b: number): number {
 
 /** Median of three: a level that was held, not a spike. */
 export function middleOf(a: number, b: number, c: number): number {
-  return a > b ? (b > c ? b : Math.min(a, c)) : a > c ? a : Math.min(b, c);
+  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
 }

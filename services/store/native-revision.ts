@@ -53,7 +53,7 @@ class NativeWalk extends ByteReader {
     const [, family = type, inner = ''] = /^(\w+)\((.*)\)$/s.exec(type) ?? [];
     switch (family) {
       case 'String':
-        for (let row = 0; row < rows; row++) this.skipString();
+        for (let row = 0; row < rows; row++) this.passString();
         return;
       case 'LowCardinality':
         if (rows > 0) this.#dictionary(inner);

@@ -1,4 +1,6 @@
 /** What ClickHouse's `Native` format is made of, byte by byte. */
+import { LeaklineError } from '../errors.ts';
+
 export class ByteReader {
   readonly bytes: Buffer;
   position = 0;
@@ -14,21 +16,31 @@ export class ByteReader {
   varint(): number {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
-      const byte = this.bytes.readUInt8(this.position++);
+      const byte = this.bytes[this.pass(1)]!;
       value += (byte & 127) * scale;
       if (byte < 128) return value;
     }
   }
 
   string(): string {
-    const from = this.skipString();
+    const from = this.passString();
     return this.bytes.toString('utf8', from, this.position);
   }
 
   /** Where it begins. */
-  skipString(): number {
-    const length = this.varint();
-    this.position += length;
-    return this.position - length;
+  passString(): number {
+    return this.pass(this.varint());
+  }
+
+  /** Goes on behind so many bytes; returns where they begin. An answer that was cut off has fewer than it says. */
+  pass(size: number): number {
+    const start = this.position;
+    if (start + size > this.bytes.length)
+      throw new LeaklineError(
+        'LKL_ERR_STORE_REFUSED',
+        `native answer ends after ${String(this.bytes.length)} bytes, in the middle of a block`,
+      );
+    this.position += size;
+    return start;
   }
 }

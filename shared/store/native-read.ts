@@ -15,24 +15,25 @@ type Decoded = readonly string[] | Float64Array | readonly Float64Array[];
 class ColumnReader extends ByteReader {
   /** Copied, as a view needs an aligned start. */
   float64s(count: number): Float64Array {
+    const start = this.pass(count * 8);
     const values = new Float64Array(count);
-    new Uint8Array(values.buffer).set(this.bytes.subarray(this.position, this.position + count * 8));
-    this.position += count * 8;
+    new Uint8Array(values.buffer).set(this.bytes.subarray(start, start + count * 8));
     return values;
   }
 
   uint32s(count: number): Uint32Array {
+    const start = this.pass(count * 4);
     const values = new Uint32Array(count);
-    new Uint8Array(values.buffer).set(this.bytes.subarray(this.position, this.position + count * 4));
-    this.position += count * 4;
+    new Uint8Array(values.buffer).set(this.bytes.subarray(start, start + count * 4));
     return values;
   }
 
   uint64s(count: number): Float64Array {
+    const start = this.pass(count * 8);
     const values = new Float64Array(count);
     for (let item = 0; item < count; item++) {
-      values[item] = this.bytes.readUInt32LE(this.position) + this.bytes.readUInt32LE(this.position + 4) * 4_294_967_296;
-      this.position += 8;
+      const at = start + item * 8;
+      values[item] = this.bytes.readUInt32LE(at) + this.bytes.readUInt32LE(at + 4) * 4_294_967_296;
     }
     return values;
   }
@@ -92,9 +93,11 @@ export function decodeNative(bytes: Buffer): NativeTable {
   };
 }
 
-/** Answers of numbers alone, each column in one piece. */
+/** Answers of numbers alone. */
 export interface NumberTable {
-  numbers(name: string): Float64Array | Uint32Array;
+  readonly rows: number;
+  /** Fills the beginning of `into` with a column; returns that. */
+  numbers(name: string, into: Float64Array): Float64Array;
 }
 
 const NUMBERS = { Float64: Float64Array, UInt32: Uint32Array } as const;
@@ -107,25 +110,37 @@ interface Piece {
   readonly rows: number;
 }
 
-/** Looks where the pieces lie before it copies any, so that each is copied once. */
+/** Looks where the pieces lie and copies none before it is asked, so that each is copied once. */
 export function decodeNumbers(bytes: Buffer): NumberTable {
   const reader = new ColumnReader(bytes);
   const pieces = new Map<string, Piece[]>();
+  let total = 0;
   while (!reader.atEnd) {
     const columns = reader.varint();
     const rows = reader.varint();
+    total += rows;
     for (let column = 0; column < columns; column++) {
       const name = reader.string();
       const type = reader.string();
       if (!isNumberType(type)) throw notRead(type);
       const piece = { type, position: reader.position, rows };
-      reader.position += rows * NUMBERS[type].BYTES_PER_ELEMENT;
+      reader.pass(rows * NUMBERS[type].BYTES_PER_ELEMENT);
       const known = pieces.get(name);
       if (known === undefined) pieces.set(name, [piece]);
       else known.push(piece);
     }
   }
-  return { numbers: (name) => inOnePiece(bytes, pieces.get(name) ?? []) };
+  return {
+    rows: total,
+    numbers(name, into) {
+      let filled = 0;
+      for (const piece of pieces.get(name) ?? []) {
+        copyPiece(bytes, piece, into.subarray(filled));
+        filled += piece.rows;
+      }
+      return into.subarray(0, filled);
+    },
+  };
 }
 
 const isNumberType = (type: string): type is NumberType => type in NUMBERS;
@@ -133,15 +148,19 @@ const isNumberType = (type: string): type is NumberType => type in NUMBERS;
 const notRead = (type: string) =>
   new LeaklineError('LKL_ERR_STORE_REFUSED', `native answer has a column of type ${type}, which is not read here`);
 
-function inOnePiece(bytes: Buffer, pieces: readonly Piece[]): Float64Array | Uint32Array {
-  const Numbers = NUMBERS[pieces[0]?.type ?? 'Float64'];
-  const values = new Numbers(pieces.reduce((total, { rows }) => total + rows, 0));
-  const target = new Uint8Array(values.buffer);
-  let filled = 0;
-  for (const { position, rows } of pieces) {
-    const size = rows * Numbers.BYTES_PER_ELEMENT;
-    target.set(bytes.subarray(position, position + size), filled);
-    filled += size;
+/** One for all: what lies in an answer is not aligned, so it must be copied before it is widened. */
+const aligned = new Uint32Array(16_384);
+
+function copyPiece(bytes: Buffer, { type, position, rows }: Piece, into: Float64Array): void {
+  if (type === 'Float64') {
+    new Uint8Array(into.buffer, into.byteOffset).set(bytes.subarray(position, position + rows * into.BYTES_PER_ELEMENT));
+    return;
   }
-  return values;
+  const target = new Uint8Array(aligned.buffer);
+  for (let row = 0; row < rows; row += aligned.length) {
+    const count = Math.min(aligned.length, rows - row);
+    const from = position + row * aligned.BYTES_PER_ELEMENT;
+    target.set(bytes.subarray(from, from + count * aligned.BYTES_PER_ELEMENT));
+    into.set(aligned.subarray(0, count), row);
+  }
 }

@@ -47,12 +47,15 @@ interface Source {
   max(metric: string): string;
   /** Does a row stand for a block, or is a block made of several? */
   readonly isBlock: boolean;
+  /** Is whoever has a row among the lifetimes before that row is written? */
+  readonly namesComeFirst: boolean;
 }
 
 const RAW: Source = {
   table: 'raw_samples',
   stepMs: 1,
   isBlock: false,
+  namesComeFirst: false,
   time: 'time',
   samples: 'count()',
   lastTime: 'max(time)',
@@ -65,6 +68,8 @@ const rollup = (table: string, time: string, stepMs: number): Source => ({
   table,
   stepMs,
   isBlock: false,
+  // rollups.ts writes lifetimes before hours and after minutes.
+  namesComeFirst: table === 'hour_rollups',
   time,
   samples: 'sum(samples)',
   lastTime: 'max(last_time)',
@@ -218,7 +223,7 @@ function startsOf(blocks: Float64Array, from: number, blockMs: number): Float64A
   return time;
 }
 
-export function sumsOf(a: Float64Array, b: ArrayLike<number>): Float64Array {
+function sumsOf(a: Float64Array, b: ArrayLike<number>): Float64Array {
   const sums = new Float64Array(a.length);
   for (let at = 0; at < sums.length; at++) sums[at] = a[at]! + b[at]!;
   return sums;

@@ -12,7 +12,7 @@ import { policyFor } from '../../services/detector/policy.ts';
 import { loadConfig } from '../../shared/config.ts';
 import { migrate } from '../../shared/store/migrate.ts';
 import { openStore } from '../../shared/store/store.ts';
-import { fillLifetimes, fillRollups, HOUR, measured, MINUTE, START } from './made-fleet.ts';
+import { fillLifetimes, fillRollups, heldBytes, HOUR, measured, MINUTE, START } from './made-fleet.ts';
 
 const FINE_FROM = START + 12 * 24 * HOUR;
 const NOW = FINE_FROM + 48 * HOUR;
@@ -29,20 +29,15 @@ await fillLifetimes(store);
 const fillMinutes = (from: number) => fillRollups(store, 'minute_rollups', lifetimes, from, from + STEP);
 for (let from = FINE_FROM - HOUR; from < NOW; from += STEP) await fillMinutes(from);
 
-const held = () => {
-  globalThis.gc?.();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
-};
 const detector = createConfiguredDetector({ config: loadConfig({ env: {}, flags: {}, readFile: () => '' }) }, store);
 const evaluate = async (at: number) => {
   const { instances, pooled, events } = await detector.evaluate(at + policyFor('production').latenessMs);
   return { judged: instances.length, leaking: pooled.filter(({ verdict }) => verdict === 'leak').length, events: events.length };
 };
 
-const before = held();
+const before = await heldBytes();
 const start = await measured('start: two weeks of hours and two days of minutes', () => evaluate(NOW));
-const bytesPerLifetime = Math.round((held() - before) / lifetimes);
+const bytesPerLifetime = Math.round(((await heldBytes()) - before) / lifetimes);
 let roundSeconds = 0;
 for (let round = 1; round <= ROUNDS; round += 1) {
   await fillMinutes(NOW + (round - 1) * STEP);

@@ -13,7 +13,7 @@ import type { Series } from '../../shared/series.ts';
 import { migrate } from '../../shared/store/migrate.ts';
 import { readSeriesInBatches } from '../../shared/store/series-batches.ts';
 import { openStore, type Store } from '../../shared/store/store.ts';
-import { fillLifetimes, fillRollups, HOUR, leakingServices, measured, PER_SERVICE, START } from './made-fleet.ts';
+import { fillLifetimes, fillRollups, heldBytes, HOUR, leakingServices, measured, PER_SERVICE, START } from './made-fleet.ts';
 
 const HOURS = 14 * 24;
 const END = START + HOURS * HOUR;
@@ -76,11 +76,9 @@ const bare = await measured('bare sum() of the same columns', () => scan(store, 
 const keyed = await measured('the same and the key', () => scan(store, [...HOUR_COLUMNS, ...KEY]));
 const reading = await measured('read', () => read(store));
 const kept: GridWalk[] = [];
-globalThis.gc?.();
-const before = process.memoryUsage();
+const before = await heldBytes();
 const evaluation = await measured('read, replay and judge every lifetime', () => evaluate(store, kept));
-globalThis.gc?.();
-const after = process.memoryUsage();
+const held = (await heldBytes()) - before;
 console.log(
   JSON.stringify({
     readOverOneColumn: reading.cpuSeconds / one.cpuSeconds,
@@ -90,9 +88,7 @@ console.log(
     truth: await leakingServices(store, lifetimes),
     found: evaluation.leaking,
     // Told with `node --expose-gc` alone.
-    ...(globalThis.gc === undefined
-      ? {}
-      : { bytesPerLifetime: Math.round((after.heapUsed - before.heapUsed) / (kept.length * PER_SERVICE)) }),
+    ...(globalThis.gc === undefined ? {} : { bytesPerLifetime: Math.round(held / (kept.length * PER_SERVICE)) }),
   }),
 );
 await store.close();

@@ -2,6 +2,7 @@
  * Rollups of a fleet, made up inside the engine: 10 lifetimes a service, of 100 services one leaks and 25 breathe daily, all since
  * `START`. Hours and minutes of one lifetime tell of one curve.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Store } from '../../shared/store/store.ts';
 
 export const HOUR = 3_600_000;
@@ -53,6 +54,16 @@ export async function leakingServices(store: Store, lifetimes: number): Promise<
     `SELECT countIf(cityHash64(number) % 100 = 7) AS leaking FROM numbers(${lifetimes / PER_SERVICE})`,
   );
   return truth?.leaking ?? 0;
+}
+
+/** What is in use, buffers included. What the last batch was read in is let go by a turn of the event loop, its buffers by the next collection. */
+export async function heldBytes(): Promise<number> {
+  for (let pass = 0; pass < 2; pass += 1) {
+    await turn();
+    globalThis.gc?.();
+  }
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
 }
 
 /** Processor time of this process, the engine included. */

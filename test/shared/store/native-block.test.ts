@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeNativeBlock, type NativeColumn } from '../../../shared/store/native-block.ts';
-import { decodeNative } from '../../../shared/store/native-read.ts';
+import { decodeNative, decodeNumbers } from '../../../shared/store/native-read.ts';
 import type { Store } from '../../../shared/store/store.ts';
 import { temporaryStore } from './fixture.ts';
 
@@ -113,6 +113,17 @@ describe('decodeNative', () => {
     expect(table.strings('name')[199_999]).toBe('199999');
     expect(table.numbers('value')[123_456]).toBe(123_456);
     expect(table.arrays('items')[199_999]).toEqual(Float64Array.of(0, 1, 2, 3));
+  });
+
+  it('refuses an answer that was cut off, wherever', async () => {
+    const answer = (format: string) => store.queryBytes(`SELECT toFloat64(number) AS value, ${format} FROM numbers(3)`, 'Native');
+    const whole = await answer("concat('a', toString(number)) AS name, [toFloat64(1)] AS items, number AS size");
+    const numbers = await answer('toUInt32(number) AS size');
+    expect(decodeNative(whole).rows).toBe(3);
+    expect(decodeNumbers(numbers).numbers('size', new Float64Array(4))).toEqual(Float64Array.of(0, 1, 2));
+    for (const [bytes, decode] of [[whole, decodeNative] as const, [numbers, decodeNumbers] as const])
+      for (let length = 1; length < bytes.length; length++)
+        expect(() => decode(bytes.subarray(0, length))).toThrow(expect.objectContaining({ code: 'LKL_ERR_STORE_REFUSED' }));
   });
 
   it('are not made of columns of unequal length', () => {

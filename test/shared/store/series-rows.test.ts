@@ -4,7 +4,7 @@ import type { Series } from '../../../shared/series.ts';
 import { rollUp, rollUpMinutes } from '../../../shared/store/rollups.ts';
 import { insertExits, insertSamples } from '../../../shared/store/samples.ts';
 import { readSeriesInBatches } from '../../../shared/store/series-batches.ts';
-import { readSeriesByRows } from '../../../shared/store/series-rows.ts';
+import { BatchArrays, readSeriesByRows, readToldColumns } from '../../../shared/store/series-rows.ts';
 import { readSeries } from '../../../shared/store/series.ts';
 import type { Store } from '../../../shared/store/store.ts';
 import { columnsOf, temporaryStore, type SampleRow } from './fixture.ts';
@@ -53,7 +53,7 @@ const range = { from: base, to: base + 6 * HOUR };
 
 async function inBatches(blockMs: number): Promise<Series[]> {
   const all: Series[] = [];
-  for await (const batch of readSeriesInBatches(store, { ...range, blockMs })) all.push(...batch);
+  for await (const batch of readSeriesInBatches(store, { ...range, blockMs })) all.push(...structuredClone(batch));
   return all;
 }
 
@@ -79,11 +79,23 @@ it.each([
   expect(byRows).toEqual(await readSeries(store, query));
 });
 
+it('are the same in arrays that held others before, and where more columns are told of others', async () => {
+  const shared = { arrays: new BatchArrays(), told: await readToldColumns(store, { ...range, blockMs: HOUR }) };
+  for (const first of ['basket', 'checkout', 'search']) {
+    const query = { ...range, blockMs: HOUR, names: { first, before: `${first}~` } };
+    const byRows = await readSeriesByRows(store, query, shared);
+    expect(byRows).toHaveLength(3);
+    expect(byRows).toEqual(await readSeries(store, query));
+  }
+});
+
 it('knows a lifetime that is rolled up but not among the lifetimes yet', async () => {
   await store.command(`DELETE FROM lifetimes WHERE lifetime IN ('${life(1)}', '${life(7)}')`);
-  const byRows = await readSeriesByRows(store, { ...range, blockMs: MINUTE });
-  expect(byRows).toHaveLength(12);
-  expect(byRows).toEqual(await readSeries(store, { ...range, blockMs: MINUTE }));
+  for (const blockMs of [MINUTE, HOUR]) {
+    const byRows = await readSeriesByRows(store, { ...range, blockMs });
+    expect(byRows).toHaveLength(12);
+    expect(byRows).toEqual(await readSeries(store, { ...range, blockMs }));
+  }
 });
 
 it('leaves it to the engine where there are no rollups of that width', async () => {
