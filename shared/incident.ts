@@ -44,6 +44,8 @@ export interface Incident {
   readonly judgement: Judgement;
   /** Judgement it was opened with. */
   readonly openedWith: Judgement;
+  /** Highest level it was judged at. */
+  readonly highestBytes: number;
   readonly lastEventId: string;
   readonly updatedAt: number;
   /** Last note by a person or the detector ("v42 stayed flat for 6 h"). */
@@ -103,6 +105,7 @@ export function applyEvent(incident: Incident | undefined, event: IncidentEvent)
       silencedUntil: null,
       judgement,
       openedWith: judgement,
+      highestBytes: judgement.levelBytes,
       lastEventId: event.id,
       updatedAt: event.at,
       note: event.note,
@@ -114,6 +117,7 @@ export function applyEvent(incident: Incident | undefined, event: IncidentEvent)
     ...incident,
     state: STATE_AFTER[event.type] ?? incident.state,
     judgement: 'judgement' in event ? event.judgement : incident.judgement,
+    highestBytes: 'judgement' in event ? Math.max(incident.highestBytes, event.judgement.levelBytes) : incident.highestBytes,
     resolvedAt: event.type === 'resolved' ? event.at : event.type === 'reopened' ? null : incident.resolvedAt,
     silencedUntil: event.type === 'silenced' ? event.until : event.type === 'updated' ? incident.silencedUntil : null,
     lastEventId: event.id,

@@ -26,6 +26,8 @@ export interface Judgement {
   readonly instance: string;
   /** '' on a pooled judgement. */
   readonly lifetime: string;
+  /** When the process started, or was first seen; pooled: the oldest of those that say the same. Milliseconds UTC. */
+  readonly startedAt: number;
   /** The moment it is true for (evaluation time), milliseconds UTC. */
   readonly at: number;
   readonly verdict: Verdict;

@@ -2,6 +2,7 @@
 import { eventId, incidentId, type Incident, type IncidentEvent, type IncidentState } from '../../shared/incident.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import { mayOpen } from './fleet-budget.ts';
+import { levelOfNews } from './given-back.ts';
 import type { Policy } from './policy.ts';
 
 /** When a service was last judged leaking; kept by the caller between evaluations. */
@@ -60,6 +61,7 @@ function lastLeakOf(lastLeak: LastLeak, key: string, at: number): number {
 function begin(leak: Judgement, past: readonly Incident[], at: number, policy: Policy, leastConfidence: number): IncidentEvent | undefined {
   const dismissed = past.findLast(({ state }) => state === 'dismissed');
   if (dismissed !== undefined && sameShape(leak, dismissed.judgement)) return undefined;
+  if (leak.levelBytes < levelOfNews(leak, past)) return undefined;
   const last = past.findLast(({ state }) => state === 'resolved');
   const base = { at, actor: 'detector', judgement: leak, note: leak.explanation };
   if (last !== undefined && last.resolvedAt !== null && at - last.resolvedAt < policy.resolveMs) {

@@ -16,6 +16,7 @@ export function poolJudgements(judgements: readonly Judgement[]): Judgement {
     ...lead,
     instance: '',
     lifetime: '',
+    startedAt: Math.min(...alike.map(({ startedAt }) => startedAt)),
     verdict: worst,
     explanation: `${of}${lead.explanation}`,
     // What all do, as load does to them, leaves no less room for doubt than what the surest does.

@@ -82,6 +82,7 @@ export function judgeLifetime(lifetime: Lifetime, at: number, policy: Policy): J
     version: identity.version,
     instance: identity.instance,
     lifetime: identity.lifetime,
+    startedAt: around.startedAt,
     at,
     verdict,
     reason,

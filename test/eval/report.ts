@@ -131,6 +131,9 @@ Replicas of one version that run side by side are judged together too: the mean 
 and must pass the same gates. What it shows is said of those (two at least) that grow themselves; a leak of one is found by itself.
 What replicas share, as a load, the mean does not lessen; so they are judged together only once a first day of the service has passed.
 
+A process that was alarmed of and gave the memory back by itself is told again only once it grows half as far again, or stands at nine
+tenths of its limit; a restart ends that.
+
 The slope that is told is fitted since the onset (a hinge found by least squares); its 90 % interval holds the error of the line,
 widened by a factor measured on the development part, and the slopes the level had by itself over spans as long before the onset: a swing longer
 than the growth does not show in its residuals. Where no limit is known, twice the level the growth began from stands for it; a heap runs out at its own limit where that

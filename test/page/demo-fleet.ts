@@ -141,6 +141,7 @@ export function judgementOf(service: DemoService, lifetimes: readonly DemoLifeti
     version: service.version,
     instance,
     lifetime: instance === '' ? '' : (running[0]?.identity.lifetime ?? ''),
+    startedAt: Math.min(at, ...running.map(({ startedAt }) => startedAt)),
     at,
     verdict,
     reason: service.says.reason,

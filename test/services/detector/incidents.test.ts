@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { sayHeldBack } from '../../../services/detector/held-back.ts';
 import { reconcile, type LastLeak } from '../../../services/detector/incidents.ts';
 import { policyFor } from '../../../services/detector/policy.ts';
 import { eventId, foldEvents, type IncidentEvent } from '../../../shared/incident.ts';
@@ -15,6 +16,7 @@ function judgement(at: number, over: Partial<Judgement> = {}): Judgement {
     version: 'v1',
     instance: '',
     lifetime: '',
+    startedAt: START,
     at,
     verdict: 'leak',
     reason: 'keeps-growing',
@@ -148,6 +150,51 @@ describe('reconcile', () => {
     };
     expect(replay([[12, {}]], [...opened, dismissed])).toHaveLength(2);
     expect(types(replay([[12, { slopeBytesPerHour: 60 * MB }]], [...opened, dismissed]))).toEqual(['opened', 'dismissed', 'opened']);
+  });
+
+  describe('of a process that gave back what it was alarmed of', () => {
+    const fit = { fromTime: START, fromBytes: 300 * MB, toTime: START, toBytes: 300 * MB };
+    const job = { fit, levelBytes: 400 * MB };
+    const over = { ...steady, levelBytes: 310 * MB };
+    const nextNight = (leak: Partial<Judgement>, calm: Partial<Judgement> = over) =>
+      types(
+        replay([
+          [10, job],
+          [21, calm],
+          [34, { ...job, ...leak }],
+        ]),
+      );
+
+    it('tells nothing while it grows as far again', () => {
+      expect(nextNight({})).toEqual(['opened', 'resolved']);
+      expect(nextNight({ levelBytes: 449 * MB })).toEqual(['opened', 'resolved']);
+    });
+
+    it.each([
+      ['it grows well beyond that', { levelBytes: 451 * MB }, over],
+      ['it stands near its limit', { levelBytes: 440 * MB, limitBytes: 480 * MB }, over],
+      ['it was restarted since', { startedAt: START + 22 * HOUR }, over],
+      ['another instance grows', { instances: ['shop-1'] }, over],
+      ['it had kept the memory', {}, { ...steady, levelBytes: 400 * MB }],
+    ])('opens when %s', (_, leak, calm) => {
+      expect(nextNight(leak, calm)).toEqual(['opened', 'resolved', 'opened']);
+    });
+
+    it('says what it waits for', () => {
+      const incidents = [
+        ...foldEvents(
+          replay([
+            [10, job],
+            [21, over],
+          ]),
+        ).values(),
+      ];
+      const at = START + 34 * HOUR;
+      const say = (leak: Partial<Judgement>) =>
+        sayHeldBack([judgement(at, { ...job, ...leak })], incidents, { services: 1, discoveries: 0 }, policy)[0]?.waitingFor;
+      expect(say({})).toBe('a level of 450 MB: it gave back by itself what it was alarmed of before');
+      expect(say({ levelBytes: 460 * MB })).toBe('');
+    });
   });
 
   it('gives the same events when it is asked twice', () => {

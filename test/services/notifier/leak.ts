@@ -17,6 +17,7 @@ export function leak(change: Partial<Judgement> = {}): Judgement {
     version: 'v42',
     instance: '',
     lifetime: '',
+    startedAt: NOW - 48 * HOUR,
     at: NOW,
     verdict: 'leak',
     reason: 'keeps-growing',

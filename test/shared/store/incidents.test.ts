@@ -24,6 +24,7 @@ const judgementOf = (more: Partial<Judgement> = {}): Judgement => ({
   version: '1.4.0',
   instance: '',
   lifetime: '',
+  startedAt: base - 3_600_000,
   at: base,
   verdict: 'leak',
   reason: 'steady-growth',

@@ -72,6 +72,7 @@ export async function fillHistory(store: Store): Promise<void> {
     version: '1.4.0',
     instance: '',
     lifetime: '',
+    startedAt: now - 60 * MINUTE,
     at: now,
     verdict: 'leak',
     reason: 'steady-growth',
