@@ -17,6 +17,9 @@ export const judgementSchema = z
     version: z.string(),
     instance: z.string().meta({ description: 'empty = all instances of the version pooled' }),
     lifetime: z.string(),
+    startedAt: time
+      .optional()
+      .meta({ description: 'when the process started, or the oldest of those that say so; not in judgements of old versions' }),
     at: time,
     verdict: z.enum(VERDICTS),
     reason: z.string().meta({ description: 'named reason, kebab-case' }),
