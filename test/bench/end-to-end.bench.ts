@@ -169,6 +169,16 @@ const rollupsBehind = async (store: Store) =>
     ).map(({ name, behind }) => [name, behind]),
   );
 
+/** Behind the last probe others may still be on their way: waits for them, and tells fewer only when they stay away. */
+async function storedRows(store: Store, expected: number): Promise<number> {
+  const giveUpAt = systemClock.now() + PATIENCE_MS;
+  for (;;) {
+    const [{ rows }] = (await store.query<{ rows: number }>('SELECT count() AS rows FROM raw_samples')) as [{ rows: number }];
+    if (rows >= expected || systemClock.now() > giveUpAt) return rows;
+    await systemClock.sleep(POLL_MS);
+  }
+}
+
 async function measure(lifecycle: Lifecycle, rowsPerSecond: number, seconds: number, way: string): Promise<unknown> {
   const { brokers, gatewayUrl, ingesterUrl, store, pids } = await startPipeline(lifecycle, way);
   const { partitions } = kafkaSettings(brokers);
@@ -197,7 +207,7 @@ async function measure(lifecycle: Lifecycle, rowsPerSecond: number, seconds: num
   const cpuS = Object.fromEntries(readCpu().map(([name, now]) => [name, Number((now - before.get(name)!).toFixed(2))]));
   const ours = Object.values(cpuS).reduce((sum, used) => sum + used, 0);
   const others = (machineCpuSeconds() - machineBefore - ours) / tookS;
-  const [{ rows }] = (await store.query<{ rows: number }>('SELECT count() AS rows FROM raw_samples')) as [{ rows: number }];
+  const rows = await storedRows(store, sent.rows);
   const per100kRows = Object.fromEntries(Object.entries(cpuS).map(([name, used]) => [name, Number(((used / sent.rows) * 1e5).toFixed(3))]));
   return {
     way,
