@@ -39,7 +39,7 @@ class NativeWalk extends ByteReader {
   /** Moves past a column. The versions of all dictionaries in it stand in front of everything else. */
   column(type: string, rows: number): void {
     if (rows === 0) return;
-    this.position += 8 * (type.split('LowCardinality(').length - 1);
+    this.pass(8 * (type.split('LowCardinality(').length - 1));
     this.skip(type, rows);
   }
 
@@ -47,7 +47,7 @@ class NativeWalk extends ByteReader {
   skip(type: string, rows: number): void {
     const width = fixedWidth(type);
     if (width !== undefined) {
-      this.position += width * rows;
+      this.pass(width * rows);
       return;
     }
     const [, family = type, inner = ''] = /^(\w+)\((.*)\)$/s.exec(type) ?? [];
@@ -59,7 +59,7 @@ class NativeWalk extends ByteReader {
         if (rows > 0) this.#dictionary(inner);
         return;
       case 'Nullable':
-        this.position += rows;
+        this.pass(rows);
         this.skip(inner, rows);
         return;
       case 'SimpleAggregateFunction':
@@ -84,22 +84,20 @@ class NativeWalk extends ByteReader {
 
   /** Width of an index (and flags), keys, indexes. */
   #dictionary(type: string): void {
-    const indexBytes = 2 ** this.bytes.readUInt8(this.position);
-    this.position += 8;
+    const indexBytes = 2 ** this.bytes.readUInt8(this.pass(8));
     this.skip(type.replace(/^Nullable\((.*)\)$/s, '$1'), this.#size());
     const indexes = this.#size();
-    this.position += indexBytes * indexes;
+    this.pass(indexBytes * indexes);
   }
 
   /** A number of eight bytes; the walk goes on behind it. */
   #size(): number {
-    this.position += 8;
-    return Number(this.bytes.readBigUInt64LE(this.position - 8));
+    return Number(this.bytes.readBigUInt64LE(this.pass(8)));
   }
 
   /** Of all arrays of a column: the last of their offsets. */
   #elements(rows: number): number {
-    this.position += rows * 8;
+    this.pass(rows * 8);
     return rows === 0 ? 0 : Number(this.bytes.readBigUInt64LE(this.position - 8));
   }
 }
