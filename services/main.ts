@@ -7,6 +7,7 @@ import { LeaklineError } from '../shared/errors.ts';
 import type { BacktestFlags } from './cli/backtest.ts';
 import type { DeadLetterFlags } from './cli/dead-letters.ts';
 import { createContext, packageVersion, stopOnSignals, type Context, type GlobalFlags } from './cli/context.ts';
+import { DEFAULT_CONSOLE_URL } from './cli/console-url.ts';
 
 /** 0 fine, 1 the answer is "no", 2 usage or configuration, 3 a dependency is unreachable. */
 const EXIT = { fine: 0, no: 1, usage: 2, unreachable: 3 } as const;
@@ -172,7 +173,7 @@ program
   .description('ask the history, read-only')
   .argument('<query>', 'one SELECT statement; see docs/sql.md')
   .option('--format <name>', 'output format', 'PrettyCompact')
-  .option('--url <url>', 'console to ask', env['LEAKLINE_URL'] ?? 'http://127.0.0.1:8420')
+  .option('--url <url>', 'console to ask', env['LEAKLINE_URL'] ?? DEFAULT_CONSOLE_URL)
   .option('--json', 'the same as --format JSON')
   .action(async (query: string, options: { format: string; url: string; json?: boolean }) => {
     const { askSql } = await import('./cli/console-client.ts');
@@ -182,7 +183,7 @@ program
 program
   .command('status')
   .description('agents, lag, last evaluation, open incidents; ends with 1 on a problem, or a leak nobody has taken')
-  .option('--url <url>', 'console to ask', env['LEAKLINE_URL'] ?? 'http://127.0.0.1:8420')
+  .option('--url <url>', 'console to ask', env['LEAKLINE_URL'] ?? DEFAULT_CONSOLE_URL)
   .option('--json', 'print JSON')
   .action(async (options: { url: string; json?: boolean }) => {
     const { printStatus } = await import('./cli/console-client.ts');
@@ -198,7 +199,7 @@ const selecting = (name: string, description: string) =>
     .option('--reason <code>', 'only those with this code or named reason')
     .option('--since <duration>', 'only those that arrived within the last 1h, 2d …')
     .option('--limit <count>', 'at most so many, newest first', '100')
-    .option('--url <url>', 'console to ask', env['LEAKLINE_URL'] ?? 'http://127.0.0.1:8420')
+    .option('--url <url>', 'console to ask', env['LEAKLINE_URL'] ?? DEFAULT_CONSOLE_URL)
     .option('--json', 'print JSON');
 const consoleAt = (url: string) => ({ url, token: env['LEAKLINE_TOKEN'] });
 
@@ -218,7 +219,7 @@ program
   .command('backup')
   .description('save a copy of the embedded store while it runs')
   .argument('<to>', 'file to write, or a folder for one that is named after the moment')
-  .option('--url <url>', 'console to ask', env['LEAKLINE_URL'] ?? 'http://127.0.0.1:8420')
+  .option('--url <url>', 'console to ask', env['LEAKLINE_URL'] ?? DEFAULT_CONSOLE_URL)
   .action(async (to: string, options: { url: string }) => {
     const { saveBackup } = await import('./cli/backup.ts');
     await saveBackup(consoleAt(options.url), to);

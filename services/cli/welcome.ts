@@ -1,7 +1,5 @@
 /** What `leakline up` says once it is up: what to open, and what to run next. Pure. */
-
-/** Where commands ask when they are not told. */
-const DEFAULT_URL = 'http://127.0.0.1:8420';
+import { DEFAULT_CONSOLE_URL } from './console-url.ts';
 
 export interface Started {
   readonly url: string;
@@ -13,7 +11,7 @@ export interface Started {
 }
 
 export function welcome({ url, data, isWatching, isOpen }: Started): string {
-  const at = url === DEFAULT_URL ? '' : ` --url ${url}`;
+  const at = url === DEFAULT_CONSOLE_URL ? '' : ` --url ${url}`;
   const token = (name: string) => (isOpen ? '' : `${name}=… `);
   return [
     `leakline is up: open ${url}`,
