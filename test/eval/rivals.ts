@@ -1,8 +1,10 @@
 /**
  * The rules people use today, re-implemented on the same walk-forward: medians of five minutes, looked at every five minutes, one
  * alarm per rising edge with six hours to re-arm. Each rule sees one lifetime at a time; a service alarms when one of them does.
+ * Beside them stands what one could write instead in an afternoon, on half-hour minima and looked at hourly.
  */
 import { RulesInUse, type RuleInUse } from '../../services/detector/rules-in-use.ts';
+import { afternoonScript } from './afternoon-script.ts';
 import type { Case, CaseLifetime } from './corpus-case.ts';
 import { eachSample } from './walk.ts';
 
@@ -126,20 +128,32 @@ const dayOverDay: Rule = (grid, end) => {
   );
 };
 
-/** Rule and how long it must hold; those that `leakline backtest` shows too are the product's own. */
-export const RIVALS: Readonly<Record<string, RuleInUse | { readonly rule: Rule; readonly holdMs: number }>> = {
+/** Rule and how long it must hold; those that `leakline backtest` shows too are the product's own; one walks the case by itself. */
+export const RIVALS: Readonly<Record<string, RuleInUse | { readonly rule: Rule; readonly holdMs: number } | ((one: Case) => number[])>> = {
   'working set +15 % over 30 min': 'plus15',
   '+10 % day over day': { rule: dayOverDay, holdMs: 0 },
   'Coroot (1 h OLS, tail guard)': { rule: coroot, holdMs: 15 * 60_000 },
   'predict_linear[6h] reaches the limit in 24 h': 'predictLinear',
   'OLS 12 h, R² > 0.8, +5 %/day': { rule: olsR2, holdMs: 0 },
   'Mann–Kendall + Sen, 24 h': { rule: mannKendall, holdMs: 0 },
+  'afternoon script (trend with four guards)': afternoonScript,
 };
 
 export function rivalOpenings(one: Case, name: string): { at: number }[] {
   const rival = RIVALS[name] as (typeof RIVALS)[string];
   if (typeof rival === 'string') return openingsInUse(one, rival);
-  const { rule, holdMs } = rival;
+  const raised = typeof rival === 'function' ? rival(one) : raisedBy(one, rival.rule, rival.holdMs);
+  raised.sort((a, b) => a - b);
+  const openings: { at: number }[] = [];
+  let last = Number.NEGATIVE_INFINITY;
+  for (const at of raised) {
+    if (at - last > REARM) openings.push({ at });
+    last = at;
+  }
+  return openings;
+}
+
+function raisedBy(one: Case, rule: Rule, holdMs: number): number[] {
   const raised: number[] = [];
   for (const lifetime of one.lifetimes) {
     const grid = gridOf(lifetime);
@@ -154,14 +168,7 @@ export function rivalOpenings(one: Case, name: string): { at: number }[] {
       if (now - since >= holdMs) raised.push(now);
     }
   }
-  raised.sort((a, b) => a - b);
-  const openings: { at: number }[] = [];
-  let last = Number.NEGATIVE_INFINITY;
-  for (const at of raised) {
-    if (at - last > REARM) openings.push({ at });
-    last = at;
-  }
-  return openings;
+  return raised;
 }
 
 function openingsInUse(one: Case, rule: RuleInUse): { at: number }[] {
