@@ -83,8 +83,11 @@ const LEAST_LATE_GROWTH = 0.55;
 /** What held for so many times the time of the growth, and for this share of `settledMs` at least, is settled. */
 const SETTLED_OVER_WATCHED = 4;
 const LEAST_SETTLED = 0.3;
+/** Drift that a settled past may show, as a share of the growth; it is measured between the middles of its outer thirds. */
+const SETTLED_DRIFT = 0.35;
+const DRIFT_SPAN = 2 / 3;
 /** How much more must be watched before a first day has shown its rhythm, and where the limit is only guessed. */
-const FIRST_DAY_DOUBT = 1.6;
+const FIRST_DAY_DOUBT = 1.4;
 /** What has been seen for less than this share of `settledMs` has not shown it. */
 export const FIRST_DAY_SHARE = 0.8;
 const NO_LIMIT_DOUBT = 1.2;
@@ -115,7 +118,7 @@ export function judgeWindow(
   const fromTime = time[from] as number;
   const toTime = time[to - 1] as number;
   const watched = toTime - fromTime;
-  const unsettledPast = from >= 3 && driftBefore(level, from) > 0.35 * (recent - Math.max(started, held));
+  const unsettledPast = from >= 3 && driftBefore(level, from) > SETTLED_DRIFT * (recent - Math.max(started, held));
   // Without a limit twice the level the growth began from stands for it: a level reached by the same growth is no beginning.
   const origin = unsettledPast ? level.firstFloor : Math.max(started, held);
   const ceiling = around.limitBytes > 0 ? around.limitBytes - around.besideBytes : 2 * origin;
@@ -195,12 +198,14 @@ function patience(
 ): number {
   if (garbage === 'known') return policy.patienceCollection;
   const before = Math.max(0, (level.time[from] as number) - level.firstTime);
-  const settled = (driftBefore(level, from) < 0.35 * grown ? before : 0) + around.settledMs;
+  // It has drifted less than the growth did, in all and in as long a time: what began with the process has no settled past.
+  const isSettled = driftBefore(level, from) < SETTLED_DRIFT * grown * Math.min(1, (DRIFT_SPAN * before) / watched);
+  const settled = (isSettled ? before : 0) + around.settledMs;
   // Where teeth of a collector are seen and no heap is told, they are all that says that there may be garbage.
   const mayBeGarbage = garbage === 'possible' || around.teeth;
   const enough = Math.max(
     Math.min(Math.max(SETTLED_OVER_WATCHED * watched, LEAST_SETTLED * policy.settledMs), policy.settledMs),
-    (mayBeGarbage ? 2 : 0.75) * watched,
+    (mayBeGarbage ? 1 : 0.75) * watched,
   );
   // A level that often rose as far before, and came back, may do so again.
   // Teeth of a collector may be climbed one at a time: there any rise counts, elsewhere those that came back.

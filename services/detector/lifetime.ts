@@ -9,7 +9,7 @@ import { newReading, type Resolution } from './resolution.ts';
 import { firstAfter, lastBaseStart } from './series-time.ts';
 import { shapeOf } from './shape.ts';
 import { Teeth } from './teeth.ts';
-import { medianOf, theilSen } from './trend.ts';
+import { medianOf, theilSen, type Trend } from './trend.ts';
 
 export type MemorySignal = 'anon' | 'rss' | 'working_set' | 'heap_live' | 'heap_used';
 
@@ -19,6 +19,12 @@ export const WINDOWS = [10, 14, 20, 28, 40];
 const EXPLAINED_WINDOWS = [14, 28];
 /** Every so many samples the interval between them is looked at. */
 const SAMPLING_CHECK = 64;
+/**
+ * A life shorter than this share of `settledMs` is all warm-up: where it climbs until it ends, what it reached is what its like
+ * reach, not growth that recurs; unless it went more than so much of the way to its limit.
+ */
+const LONG_LIFE = 0.3;
+const HARMLESS_WAY = 0.5;
 
 /** What earlier lifetimes of the service teach. */
 export interface Past {
@@ -330,7 +336,7 @@ export class Lifetime {
     return at - this.lastTime > Math.max(quietMs, 10 * interval);
   }
 
-  /** What it teaches once it has ended: the level it settled at, or the growth it ended in. */
+  /** What it teaches once it has ended: the level it settled at or reached, or the growth it ended in. */
   lesson(): Lesson {
     this.#cascade.advance();
     const level = this.#resolutionForAge();
@@ -351,15 +357,23 @@ export class Lifetime {
     const shape = sure ? shapeOf(time, floor, from, to, time[from] as number, trend.effectiveSize) : undefined;
     const climbing = shape !== undefined && (shape.kind === 'line' || shape.advantage < 6);
     const excursion = this.resolutions.map((one) => one.excursion());
-    if (climbing) return { ...nothing, ...thirds, excursion, recurringGrowth: grown };
+    const isLong = this.lastTime - this.firstTime >= LONG_LIFE * this.#policy.settledMs;
+    if (climbing && (isLong || this.#wayGone(trend) > HARMLESS_WAY)) return { ...nothing, ...thirds, excursion, recurringGrowth: grown };
     return {
       ...nothing,
-      ...thirds,
+      ...(isLong ? thirds : undefined),
       held: this.resolutions.map((one) => one.held()),
       excursion,
       settledMs: Math.max(0, this.lastTime - this.warmAt) / 2,
       version: this.identity.version,
     };
+  }
+
+  /** Share of the way to its limit that a growth went. */
+  #wayGone({ first, last }: Trend): number {
+    const { limitBytes, besideBytes } = this.surroundings();
+    const ceiling = limitBytes > 0 ? limitBytes - besideBytes : 2 * first;
+    return (last - first) / Math.max(1, ceiling - first);
   }
 
   /** The finest resolution that still holds the whole lifetime. */

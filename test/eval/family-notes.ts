@@ -16,7 +16,7 @@ export const FAMILY_NOTES: Readonly<Record<string, string>> = {
   'level steps': 'one to three jumps; three that happen to be even look like a job that leaks',
   'step at a deploy': 'one jump with a new version',
   'daily restarts': 'earlier lifetimes settled at a level that this one stays below',
-  'short lives': 'the same within hours; the first generation has nothing to compare with',
+  'short lives': 'the same within hours, often warming up until they end; the first generation has nothing to compare with',
   'nightly batch': 'rises for hours and comes back; before the first night nothing says so',
   'heavy bursts': 'comes back within hours, as it did before',
   'recovers to an earlier level': 'no new high',

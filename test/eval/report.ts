@@ -116,11 +116,13 @@ block is a deeper floor. Windows of 10 to 40 blocks at every width are judged as
 1. **New high**: its end stands above every level held before, in this lifetime and where earlier lifetimes settled (\`within-earlier-levels\`).
 2. **Significant**: Theil–Sen slope over 4.5 standard errors, with an effective sample size for autocorrelation (\`not-significant\`).
 3. **Patience**: the share of the way from onset to limit that was watched. By Lindy's law that share is the chance that growth lasts to the
-   limit. Little is needed after a settled past; much where the growth is as old as the process, no larger than rises that came back
+   limit. Little is needed after a settled past, one that drifted much slower than the growth; more within four hours, for jobs and bursts
+   are short; much where the growth is as old as the process, no larger than rises that came back
    before, or may be garbage that waits for a full collection (\`needs-patience\`, \`awaits-collection\`). Where no heap is told, a level
    that falls faster than it rises is taken for a collector's. Garbage in a heap whose own limit keeps the process below its limit is
    no danger. Growth that earlier lifetimes ended in counts as watched; several lifetimes that are each too noisy are pooled (Student's t
-   of their growth), so that a leak which a nightly restart takes back is found.
+   of their growth), so that a leak which a nightly restart takes back is found. Lives of less than nine hours that end while they climb,
+   short of half the way to their limit, are warm-ups: what they reach is what their like reach.
 4. **Still growing**: the later half grows nearly as much as the earlier (\`flattening\`).
 5. **Not a few steps**: one to three constant pieces against the line, by least squares; even stairs are a job that leaks (\`level-shift\`).
 6. **A line rather than a bend**: saturating and logarithmic curves on a grid of time constants, compared by Schwarz' criterion with the
