@@ -3,13 +3,12 @@ import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import { AgeProfile } from './age-profile.ts';
 import { Cascade } from './cascade.ts';
 import { judgeWindow, longest, rank, type Calm, type Growth, type Surroundings } from './growth.ts';
+import { lessonFrom, NO_PAST, type Lesson, type Past } from './lesson.ts';
 import type { Policy } from './policy.ts';
 import { forgottenUntil, HITS } from './replay-stops.ts';
 import { newReading, type Resolution } from './resolution.ts';
 import { firstAfter, lastBaseStart } from './series-time.ts';
-import { shapeOf } from './shape.ts';
 import { Teeth } from './teeth.ts';
-import { medianOf, theilSen, type Trend } from './trend.ts';
 
 export type MemorySignal = 'anon' | 'rss' | 'working_set' | 'heap_live' | 'heap_used';
 
@@ -19,36 +18,6 @@ export const WINDOWS = [10, 14, 20, 28, 40];
 const EXPLAINED_WINDOWS = [14, 28];
 /** Every so many samples the interval between them is looked at. */
 const SAMPLING_CHECK = 64;
-/**
- * A life shorter than this share of `settledMs` is all warm-up: where it climbs until it ends, what it reached is what its like
- * reach, not growth that recurs; unless it went more than so much of the way to its limit.
- */
-const LONG_LIFE = 0.3;
-const HARMLESS_WAY = 0.5;
-
-/** What earlier lifetimes of the service teach. */
-export interface Past {
-  /** Per resolution: highest level held, and largest rise that came back, by lifetimes that settled. */
-  readonly held: readonly number[];
-  readonly excursion: readonly number[];
-  /** For how long they stayed settled, ms. */
-  readonly settledMs: number;
-  readonly version: string;
-  /** Since when the service is known, ms UTC. */
-  readonly since: number;
-  /** What lifetimes grew by that were still growing in a line when they ended, bytes. */
-  readonly recurringGrowth: number;
-}
-
-export const NO_PAST: Past = { held: [], excursion: [], settledMs: 0, version: '', since: Number.POSITIVE_INFINITY, recurringGrowth: 0 };
-
-/** What one ended lifetime teaches. */
-export interface Lesson extends Past {
-  /** Growth of its middle third and of its last third, bytes; NaN where it was too short to tell. */
-  readonly middleGrowth: number;
-  readonly lateGrowth: number;
-  readonly lastLevel: number;
-}
 
 // One for all: a new one for each block of each lifetime is half the garbage of a start.
 const values: RawReading = {
@@ -336,44 +305,20 @@ export class Lifetime {
     return at - this.lastTime > Math.max(quietMs, 10 * interval);
   }
 
-  /** What it teaches once it has ended: the level it settled at or reached, or the growth it ended in. */
+  /** What it teaches once it has ended. */
   lesson(): Lesson {
     this.#cascade.advance();
-    const level = this.#resolutionForAge();
-    const { time, floor } = level;
-    const to = floor.length;
-    const nothing = { ...NO_PAST, middleGrowth: Number.NaN, lateGrowth: Number.NaN, lastLevel: this.lastLevel };
-    if (to < 8) return nothing;
-    // The first third may still be warm-up; growth that goes on after it is what recurs.
-    const from = Math.max(Math.floor(to / 3), to - 64);
-    const trend = theilSen(time, floor, from, to);
-    const grown = trend.last - trend.first;
-    const middle = medianOf(floor, Math.max(from, ((from + to) >> 1) - 1), ((from + to) >> 1) + 2);
-    const start = medianOf(floor, from, from + 3);
-    const end = medianOf(floor, to - 3, to);
-    const thirds = { middleGrowth: middle - start, lateGrowth: end - middle, lastLevel: end };
-    const late = (end - middle) / Math.max(1, middle - start);
-    const sure = trend.slope > 3 * trend.standardError && grown > 0.015 * trend.first && late > 0.4;
-    const shape = sure ? shapeOf(time, floor, from, to, time[from] as number, trend.effectiveSize) : undefined;
-    const climbing = shape !== undefined && (shape.kind === 'line' || shape.advantage < 6);
-    const excursion = this.resolutions.map((one) => one.excursion());
-    const isLong = this.lastTime - this.firstTime >= LONG_LIFE * this.#policy.settledMs;
-    if (climbing && (isLong || this.#wayGone(trend) > HARMLESS_WAY)) return { ...nothing, ...thirds, excursion, recurringGrowth: grown };
-    return {
-      ...nothing,
-      ...(isLong ? thirds : undefined),
-      held: this.resolutions.map((one) => one.held()),
-      excursion,
-      settledMs: Math.max(0, this.lastTime - this.warmAt) / 2,
+    const { limitBytes, besideBytes } = this.surroundings();
+    const lived = {
+      whole: this.#resolutionForAge(),
+      resolutions: this.resolutions,
+      livedMs: this.lastTime - this.firstTime,
+      warmMs: Math.max(0, this.lastTime - this.warmAt),
+      lastLevel: this.lastLevel,
+      ceilingBytes: limitBytes > 0 ? limitBytes - besideBytes : 0,
       version: this.identity.version,
     };
-  }
-
-  /** Share of the way to its limit that a growth went. */
-  #wayGone({ first, last }: Trend): number {
-    const { limitBytes, besideBytes } = this.surroundings();
-    const ceiling = limitBytes > 0 ? limitBytes - besideBytes : 2 * first;
-    return (last - first) / Math.max(1, ceiling - first);
+    return lessonFrom(lived, this.#policy);
   }
 
   /** The finest resolution that still holds the whole lifetime. */

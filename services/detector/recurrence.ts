@@ -2,7 +2,7 @@
  * Growth that every restart takes back: do the latest lifetimes of a replica all grow alike until they end? One lifetime may say so by
  * itself; several that are each too noisy say it together (Student's t of their growth). O(n²), n <= 8.
  */
-import type { Lesson } from './lifetime.ts';
+import type { Lesson } from './lesson.ts';
 
 /** Fewer noisy lifetimes than this say nothing together. */
 const FEWEST = 3;

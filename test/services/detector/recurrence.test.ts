@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { NO_PAST, type Lesson } from '../../../services/detector/lifetime.ts';
+import { NO_PAST, type Lesson } from '../../../services/detector/lesson.ts';
 import { recurringFrom } from '../../../services/detector/recurrence.ts';
 
 const lesson = (middleGrowth: number, lateGrowth: number, recurringGrowth = 0): Lesson => ({
