@@ -181,6 +181,8 @@ export class EmbeddedEngine implements Engine {
   readonly #writer: Lane;
   readonly #inserter: Lane;
   readonly #bodies: string;
+  /** What a connection for reads is told first. */
+  readonly #reading: string;
   readonly #readers: readonly Lane[];
   readonly #user: Lane;
   readonly #guarding: Lane;
@@ -202,10 +204,10 @@ export class EmbeddedEngine implements Engine {
     const use = `USE ${options.database}`;
     const memory = ['max_memory_usage', String(Math.floor(options.maxMemoryBytes / 2))] as const;
     const writing = `${use}; ${assignments([memory, ...WRITE_SETTINGS])}`;
-    const reading = `${use}; ${assignments([memory, ...READ_SETTINGS])}`;
+    this.#reading = `${use}; ${assignments([memory, ...READ_SETTINGS])}`;
     this.#writer = new Lane(options.path, this.#shared, writing);
     this.#inserter = new Lane(options.path, this.#inserts, writing);
-    this.#readers = [new Lane(options.path, this.#shared, reading), new Lane(options.path, this.#shared, reading)];
+    this.#readers = [new Lane(options.path, this.#shared, this.#reading), new Lane(options.path, this.#shared, this.#reading)];
     this.#user = new Lane(options.path, this.#shared, `${use}; ${assignments(userSettings(options.userLimits))}`);
     this.#guarding = new Lane(options.path, new Gate(1), writing);
     this.#guard = new DiskGuard({
@@ -231,6 +233,28 @@ export class EmbeddedEngine implements Engine {
   async query({ sql, format, signal }: EngineQuery): Promise<Buffer> {
     const lane = this.#readers[this.#nextReader++ % this.#readers.length]!;
     return (await this.#guard.read(() => lane.run(sql, format, signal))).body;
+  }
+
+  /** On a connection of its own, as a stream has it to itself. What is given up ends at its next block. */
+  queryBlocks({ sql, signal }: Omit<EngineQuery, 'format'>): Promise<readonly Buffer[]> {
+    const pieces = this.#guard.read(() => this.#shared.run(() => this.#stream(sql, signal)));
+    return signal === undefined ? pieces : abortable(pieces, signal);
+  }
+
+  async #stream(sql: string, signal: AbortSignal | undefined): Promise<readonly Buffer[]> {
+    signal?.throwIfAborted();
+    const session = new Session(this.#path);
+    try {
+      await session.queryAsync(this.#reading);
+      const pieces: Buffer[] = [];
+      for await (const chunk of session.queryStream(sql, { format: 'Native', ...(signal === undefined ? {} : { signal }) })) {
+        const { buffer, byteOffset, byteLength } = chunk.raw();
+        pieces.push(Buffer.from(buffer, byteOffset, byteLength));
+      }
+      return pieces;
+    } finally {
+      session.close();
+    }
   }
 
   userQuery({ sql, format, signal }: EngineQuery): Promise<UserAnswer> {

@@ -1,6 +1,6 @@
 /**
  * What the store needs of a ClickHouse engine. Two implementations: a server over HTTP, and chDB inside this process.
- * Answers are whole buffers: every query of ours is bounded, and an error after the first byte cannot be told from data.
+ * Answers are whole when they are given: every query of ours is bounded, and an error after the first byte cannot be told from data.
  */
 import type { Readable } from 'node:stream';
 
@@ -19,6 +19,8 @@ export interface UserAnswer {
 export interface Engine {
   /** A read by one of our own services. */
   query(request: EngineQuery): Promise<Buffer>;
+  /** The same in `Native`, in pieces of whole blocks as they come: a long answer is not put together only to be cut again. */
+  queryBlocks(request: Omit<EngineQuery, 'format'>): Promise<readonly Buffer[]>;
   /** A read by people: own connection, read-only from the start, with time, row and memory caps the query cannot lift. */
   userQuery(request: EngineQuery): Promise<UserAnswer>;
   /** A statement that changes something and answers nothing. */

@@ -105,29 +105,32 @@ const NUMBERS = { Float64: Float64Array, UInt32: Uint32Array } as const;
 type NumberType = keyof typeof NUMBERS;
 
 interface Piece {
+  readonly bytes: Buffer;
   readonly type: NumberType;
   readonly position: number;
   readonly rows: number;
 }
 
-/** Looks where the pieces lie and copies none before it is asked, so that each is copied once. */
-export function decodeNumbers(bytes: Buffer): NumberTable {
-  const reader = new ColumnReader(bytes);
+/** Of an answer in pieces of whole blocks. Looks where the columns lie and copies none before it is asked, so that each is copied once. */
+export function decodeNumbers(answer: readonly Buffer[]): NumberTable {
   const pieces = new Map<string, Piece[]>();
   let total = 0;
-  while (!reader.atEnd) {
-    const columns = reader.varint();
-    const rows = reader.varint();
-    total += rows;
-    for (let column = 0; column < columns; column++) {
-      const name = reader.string();
-      const type = reader.string();
-      if (!isNumberType(type)) throw notRead(type);
-      const piece = { type, position: reader.position, rows };
-      reader.pass(rows * NUMBERS[type].BYTES_PER_ELEMENT);
-      const known = pieces.get(name);
-      if (known === undefined) pieces.set(name, [piece]);
-      else known.push(piece);
+  for (const bytes of answer) {
+    const reader = new ColumnReader(bytes);
+    while (!reader.atEnd) {
+      const columns = reader.varint();
+      const rows = reader.varint();
+      total += rows;
+      for (let column = 0; column < columns; column++) {
+        const name = reader.string();
+        const type = reader.string();
+        if (!isNumberType(type)) throw notRead(type);
+        const piece = { bytes, type, position: reader.position, rows };
+        reader.pass(rows * NUMBERS[type].BYTES_PER_ELEMENT);
+        const known = pieces.get(name);
+        if (known === undefined) pieces.set(name, [piece]);
+        else known.push(piece);
+      }
     }
   }
   return {
@@ -135,7 +138,7 @@ export function decodeNumbers(bytes: Buffer): NumberTable {
     numbers(name, into) {
       let filled = 0;
       for (const piece of pieces.get(name) ?? []) {
-        copyPiece(bytes, piece, into.subarray(filled));
+        copyPiece(piece, into.subarray(filled));
         filled += piece.rows;
       }
       return into.subarray(0, filled);
@@ -151,7 +154,7 @@ const notRead = (type: string) =>
 /** One for all: what lies in an answer is not aligned, so it must be copied before it is widened. */
 const aligned = new Uint32Array(16_384);
 
-function copyPiece(bytes: Buffer, { type, position, rows }: Piece, into: Float64Array): void {
+function copyPiece({ bytes, type, position, rows }: Piece, into: Float64Array): void {
   if (type === 'Float64') {
     new Uint8Array(into.buffer, into.byteOffset).set(bytes.subarray(position, position + rows * into.BYTES_PER_ELEMENT));
     return;

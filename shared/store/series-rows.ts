@@ -177,16 +177,15 @@ function selectedOf({ columns = BLOCK_COLUMNS }: RowsQuery, source: Source, told
 
 /** Where the engine left its order, rows of a lifetime are apart; one thread keeps it for the most part. */
 async function readNumbers({ store, source, where, params, signal }: Rows, key: string, selected: Selected): Promise<NumberTable> {
-  const bytes = await store.queryBytes(
+  const pieces = await store.queryBlocks(
     `WITH toUnixTimestamp(${source.time}) AS begun
     SELECT ${key} AS key, toUInt32(begun - {fromSeconds:UInt32}) AS sinceFrom
       ${[...selected].map(([column, value]) => `, ${value} AS ${column}`).join('')}
     FROM ${source.table} FINAL WHERE ${where} SETTINGS max_threads = 1, max_block_size = 65536, preferred_block_size_bytes = 100000000`,
-    'Native',
     params,
     { signal },
   );
-  return decodeNumbers(bytes);
+  return decodeNumbers(pieces);
 }
 
 /** First row and row after the last of each stretch of rows that belong to one lifetime. */

@@ -81,6 +81,11 @@ export class ServerEngine implements Engine {
     return collect(stream);
   }
 
+  /** One piece: over HTTP a piece may end anywhere in a block. */
+  async queryBlocks(request: Omit<EngineQuery, 'format'>): Promise<readonly Buffer[]> {
+    return [await this.query({ ...request, format: 'Native' })];
+  }
+
   async userQuery({ sql, format, signal }: EngineQuery): Promise<UserAnswer> {
     const { stream, summary } = await this.#reader.exec({
       query: sql,

@@ -57,6 +57,11 @@ export class Store {
     return this.#run('query', () => this.#engine.query({ sql: bindParameters(sql, params), format, signal: options.signal }));
   }
 
+  /** A long answer in `Native`, in pieces of whole blocks. */
+  async queryBlocks(sql: string, params: SqlParams = {}, options: QueryOptions = {}): Promise<readonly Buffer[]> {
+    return this.#run('query', () => this.#engine.queryBlocks({ sql: bindParameters(sql, params), signal: options.signal }));
+  }
+
   /** A statement by people, already checked by user-sql.ts, on the read-only connection. */
   async userQuery(sql: string, format: string, options: QueryOptions = {}): Promise<UserAnswer> {
     return this.#run('query', () => this.#engine.userQuery({ sql, format, signal: options.signal }));

@@ -120,8 +120,8 @@ describe('decodeNative', () => {
     const whole = await answer("concat('a', toString(number)) AS name, [toFloat64(1)] AS items, number AS size");
     const numbers = await answer('toUInt32(number) AS size');
     expect(decodeNative(whole).rows).toBe(3);
-    expect(decodeNumbers(numbers).numbers('size', new Float64Array(4))).toEqual(Float64Array.of(0, 1, 2));
-    for (const [bytes, decode] of [[whole, decodeNative] as const, [numbers, decodeNumbers] as const])
+    expect(decodeNumbers([numbers]).numbers('size', new Float64Array(4))).toEqual(Float64Array.of(0, 1, 2));
+    for (const [bytes, decode] of [[whole, decodeNative] as const, [numbers, (bytes: Buffer) => decodeNumbers([bytes])] as const])
       for (let length = 1; length < bytes.length; length++)
         expect(() => decode(bytes.subarray(0, length))).toThrow(expect.objectContaining({ code: 'LKL_ERR_STORE_REFUSED' }));
   });
