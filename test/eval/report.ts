@@ -151,7 +151,7 @@ ${String(mine.length)} services, ${weeks.toFixed(0)} service-weeks; over all of 
 |---|---|--:|--:|--:|--:|--:|--:|
 ${setRows(results).join('\n')}
 
-Thresholds were set on part \`dev\` and three further sets of seeds (synthetic, machines, heaps) and on the real pods, so all sets but that
+Thresholds were set on part \`dev\` and several further sets of seeds (synthetic, machines, heaps) and on the real pods, so all sets but that
 one are held back here.
 Real programs are small Node, Python, JVM and Go services with known leaks and known non-leaks, recorded by the agent in accelerated time, a
 second standing for a minute (\`npm run eval:record\` makes the recordings anew).
