@@ -83,9 +83,8 @@ const LEAST_LATE_GROWTH = 0.55;
 /** What held for so many times the time of the growth, and for this share of `settledMs` at least, is settled. */
 const SETTLED_OVER_WATCHED = 4;
 const LEAST_SETTLED = 0.3;
-/** Drift that a settled past may show, as a share of the growth; it is measured between the middles of its outer thirds. */
+/** Drift that a settled past may show between its outer thirds, as a share of the growth; a line as long drifts by two thirds. */
 const SETTLED_DRIFT = 0.35;
-const DRIFT_SPAN = 2 / 3;
 /** How much more must be watched before a first day has shown its rhythm, and where the limit is only guessed. */
 const FIRST_DAY_DOUBT = 1.4;
 /** What has been seen for less than this share of `settledMs` has not shown it. */
@@ -199,7 +198,7 @@ function patience(
   if (garbage === 'known') return policy.patienceCollection;
   const before = Math.max(0, (level.time[from] as number) - level.firstTime);
   // It has drifted less than the growth did, in all and in as long a time: what began with the process has no settled past.
-  const isSettled = driftBefore(level, from) < SETTLED_DRIFT * grown * Math.min(1, (DRIFT_SPAN * before) / watched);
+  const isSettled = driftBefore(level, from) < SETTLED_DRIFT * grown * Math.min(1, before / watched);
   const settled = (isSettled ? before : 0) + around.settledMs;
   // Where teeth of a collector are seen and no heap is told, they are all that says that there may be garbage.
   const mayBeGarbage = garbage === 'possible' || around.teeth;

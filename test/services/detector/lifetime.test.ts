@@ -151,6 +151,14 @@ describe('a lifetime', () => {
     expect(still.high - still.low).toBeLessThan(0.3 * (swinging.high - swinging.low));
   });
 
+  it('stays a leak while it goes on, though its settled past is forgotten block by block', () => {
+    const { leakedAt, pooled } = watch((minute) => 80 + (0.32 / 60) * Math.max(0, minute - 6000) + noise(minute), 14, {
+      memoryLimitLast: () => 2000 * MB,
+    });
+    expect(leakedAt).toBeLessThan(14 * 1440);
+    expect(pooled?.verdict).toBe('leak');
+  });
+
   it('is judged the same when everything is scaled', () => {
     const level = (minute: number) => 300 + 0.1 * Math.max(0, minute - 1440) + 2 * noise(minute);
     const plain = watch(level, 2).leakedAt;
