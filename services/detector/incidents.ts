@@ -64,12 +64,17 @@ function begin(leak: Judgement, past: readonly Incident[], at: number, policy: P
   if (leak.levelBytes < levelOfNews(leak, past)) return undefined;
   const last = past.findLast(({ state }) => state === 'resolved');
   const base = { at, actor: 'detector', judgement: leak, note: leak.explanation };
-  if (last !== undefined && last.resolvedAt !== null && at - last.resolvedAt < policy.resolveMs) {
+  if (last !== undefined && (at - (last.resolvedAt ?? at) < policy.resolveMs || isBack(leak, last, at, policy))) {
     return { ...base, id: eventId(last.id, 'reopened', at), incident: last.id, type: 'reopened' };
   }
   if (!mayOpen(leak, leastConfidence, policy)) return undefined;
   const incident = incidentId(leak.service, leak.environment, at);
   return { ...base, id: eventId(incident, 'opened', at), incident, type: 'opened' };
+}
+
+/** What a restart took back and a later process shows again is the same leak: restarts every day are not an incident every day. */
+function isBack(leak: Judgement, { openedAt, openedWith, resolvedAt }: Incident, at: number, policy: Policy): boolean {
+  return leak.startedAt >= openedAt && at - (resolvedAt ?? at) < policy.horizonMs / 4 && sameShape(leak, openedWith);
 }
 
 /** "Not a leak" covers growth of the same kind that is no faster and has not gone far beyond what was dismissed. */

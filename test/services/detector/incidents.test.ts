@@ -152,6 +152,31 @@ describe('reconcile', () => {
     expect(types(replay([[12, { slopeBytesPerHour: 60 * MB }]], [...opened, dismissed]))).toEqual(['opened', 'dismissed', 'opened']);
   });
 
+  describe('of a leak that a restart took back', () => {
+    const again = (hour: number, leak: Partial<Judgement> = {}) =>
+      types(
+        replay([
+          [10, {}],
+          [21, { ...steady, startedAt: START + 11 * HOUR }],
+          [hour, { startedAt: START + 22 * HOUR, ...leak }],
+        ]),
+      );
+
+    it('reopens the incident when a later process shows it within a week', () => {
+      expect(again(34)).toEqual(['opened', 'resolved', 'reopened']);
+      expect(again(21 + 167)).toEqual(['opened', 'resolved', 'reopened']);
+    });
+
+    it.each([
+      ['more than a week later', 21 + 169, {}],
+      ['it is another: faster', 34, { slopeBytesPerHour: 60 * MB }],
+      ['it is another: outside the heap', 34, { kind: 'native' }],
+      ['the process ran when it was resolved', 34, { startedAt: START }],
+    ] as const)('opens another when %s', (_, hour, leak) => {
+      expect(again(hour, leak)).toEqual(['opened', 'resolved', 'opened']);
+    });
+  });
+
   describe('of a process that gave back what it was alarmed of', () => {
     const fit = { fromTime: START, fromBytes: 300 * MB, toTime: START, toBytes: 300 * MB };
     const job = { fit, levelBytes: 400 * MB };
@@ -173,7 +198,6 @@ describe('reconcile', () => {
     it.each([
       ['it grows well beyond that', { levelBytes: 451 * MB }, over],
       ['it stands near its limit', { levelBytes: 440 * MB, limitBytes: 480 * MB }, over],
-      ['it was restarted since', { startedAt: START + 22 * HOUR }, over],
       ['another instance grows', { instances: ['shop-1'] }, over],
       ['it had kept the memory', {}, { ...steady, levelBytes: 400 * MB }],
     ])('opens when %s', (_, leak, calm) => {
