@@ -1,9 +1,8 @@
 /**
  * A rival that an afternoon gives: a least-squares trend with four guards, one lifetime at a time, of resident memory and load alone.
- * After the quick trial that Leakline's research notes describe (detection.md, section 7): half-hour minima after 90 minutes of warm-up,
- * windows of 9 to 150 h, load and the hour of day as covariates, looked at hourly, four hits in a row. Of the detector it has but the
- * naming of replicas. Its thresholds are the notes'; what those leave open (when an earlier lifetime settled, how wide a step is seen)
- * is not tuned.
+ * It is the trial that this detector began from: half-hour minima after 90 minutes of warm-up, windows of 9 to 150 h, load and the hour
+ * of day as covariates, looked at hourly, four hits in a row. Of the detector it has but the naming of replicas. Its thresholds are the
+ * trial's; what that left open (when an earlier lifetime settled, how wide a step is seen) is not tuned.
  */
 import { replicaOf } from '../../services/detector/service.ts';
 import type { Case, CaseLifetime } from './corpus-case.ts';
