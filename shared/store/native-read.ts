@@ -65,24 +65,28 @@ const join = (blocks: readonly Decoded[]): Decoded => {
   return joined;
 };
 
-/** An answer is a sequence of blocks with the same columns. */
-export function decodeNative(bytes: Buffer): NativeTable {
+/** Stops at the values of each column of each block, which are to be read or passed there; returns the rows of all blocks. */
+function eachColumn(bytes: Buffer, onColumn: (reader: ColumnReader, name: string, type: string, rows: number) => void): number {
   const reader = new ColumnReader(bytes);
-  const blocks = new Map<string, Decoded[]>();
   let total = 0;
   while (!reader.atEnd) {
     const columns = reader.varint();
     const rows = reader.varint();
     total += rows;
-    for (let column = 0; column < columns; column++) {
-      const name = reader.string();
-      const type = reader.string();
-      const known = blocks.get(name);
-      const decoded = readColumn(reader, type, rows);
-      if (known === undefined) blocks.set(name, [decoded]);
-      else known.push(decoded);
-    }
+    for (let column = 0; column < columns; column++) onColumn(reader, reader.string(), reader.string(), rows);
   }
+  return total;
+}
+
+/** An answer is a sequence of blocks with the same columns. */
+export function decodeNative(bytes: Buffer): NativeTable {
+  const blocks = new Map<string, Decoded[]>();
+  const total = eachColumn(bytes, (reader, name, type, rows) => {
+    const decoded = readColumn(reader, type, rows);
+    const known = blocks.get(name);
+    if (known === undefined) blocks.set(name, [decoded]);
+    else known.push(decoded);
+  });
   const columns = new Map([...blocks].map(([name, parts]) => [name, join(parts)]));
   const column = (name: string, empty: Decoded) => columns.get(name) ?? empty;
   return {
@@ -116,22 +120,14 @@ export function decodeNumbers(answer: readonly Buffer[]): NumberTable {
   const pieces = new Map<string, Piece[]>();
   let total = 0;
   for (const bytes of answer) {
-    const reader = new ColumnReader(bytes);
-    while (!reader.atEnd) {
-      const columns = reader.varint();
-      const rows = reader.varint();
-      total += rows;
-      for (let column = 0; column < columns; column++) {
-        const name = reader.string();
-        const type = reader.string();
-        if (!isNumberType(type)) throw notRead(type);
-        const piece = { bytes, type, position: reader.position, rows };
-        reader.pass(rows * NUMBERS[type].BYTES_PER_ELEMENT);
-        const known = pieces.get(name);
-        if (known === undefined) pieces.set(name, [piece]);
-        else known.push(piece);
-      }
-    }
+    total += eachColumn(bytes, (reader, name, type, rows) => {
+      if (!isNumberType(type)) throw notRead(type);
+      const piece = { bytes, type, position: reader.position, rows };
+      reader.pass(rows * NUMBERS[type].BYTES_PER_ELEMENT);
+      const known = pieces.get(name);
+      if (known === undefined) pieces.set(name, [piece]);
+      else known.push(piece);
+    });
   }
   return {
     rows: total,
