@@ -1,10 +1,10 @@
 /** One service in a backtest: what Leakline says of it, what the rules in use would have said, and what a report draws of it. */
 import type { Judgement } from '../../shared/judgement.ts';
-import type { ServiceWalk } from './backtest.ts';
 import type { HistoryRow } from './history-row.ts';
 import { ReportCurve, type CurvePoints } from './report-curve.ts';
 import { RulesInUse, type RuleAlarms, type RuleInUse } from './rules-in-use.ts';
 import { replicaOf } from './service.ts';
+import type { ServiceWalk } from './service-walk.ts';
 
 /** Instances drawn per service; of more, the newest and those that leak. */
 const MOST_CURVES = 48;

@@ -1,8 +1,8 @@
 /** Walks one case forward through the detector, exactly as the backtest does with a file. */
 import type { Judgement } from '../../shared/judgement.ts';
-import { ServiceWalk } from '../../services/detector/backtest.ts';
 import { newRow, type HistoryRow } from '../../services/detector/history-row.ts';
 import type { Policy } from '../../services/detector/policy.ts';
+import { ServiceWalk } from '../../services/detector/service-walk.ts';
 import type { Case, CaseLifetime } from './corpus-case.ts';
 
 export const STEP_MS = 300_000;
