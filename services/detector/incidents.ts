@@ -63,8 +63,9 @@ function begin(leak: Judgement, past: readonly Incident[], at: number, policy: P
   if (dismissed !== undefined && sameShape(leak, dismissed.judgement)) return undefined;
   if (leak.levelBytes < levelOfNews(leak, past)) return undefined;
   const last = past.findLast(({ state }) => state === 'resolved');
+  const calmMs = at - (last?.resolvedAt ?? Number.NEGATIVE_INFINITY);
   const base = { at, actor: 'detector', judgement: leak, note: leak.explanation };
-  if (last !== undefined && (at - (last.resolvedAt ?? at) < policy.resolveMs || isBack(leak, last, at, policy))) {
+  if (last !== undefined && (calmMs < policy.resolveMs || (calmMs < policy.horizonMs / 4 && isBack(leak, last)))) {
     return { ...base, id: eventId(last.id, 'reopened', at), incident: last.id, type: 'reopened' };
   }
   if (!mayOpen(leak, leastConfidence, policy)) return undefined;
@@ -73,8 +74,8 @@ function begin(leak: Judgement, past: readonly Incident[], at: number, policy: P
 }
 
 /** What a restart took back and a later process shows again is the same leak: restarts every day are not an incident every day. */
-function isBack(leak: Judgement, { openedAt, openedWith, resolvedAt }: Incident, at: number, policy: Policy): boolean {
-  return leak.startedAt >= openedAt && at - (resolvedAt ?? at) < policy.horizonMs / 4 && sameShape(leak, openedWith);
+function isBack(leak: Judgement, { openedAt, openedWith }: Incident): boolean {
+  return leak.startedAt >= openedAt && sameShape(leak, openedWith);
 }
 
 /** "Not a leak" covers growth of the same kind that is no faster and has not gone far beyond what was dismissed. */

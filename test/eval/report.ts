@@ -134,7 +134,7 @@ and must pass the same gates. What it shows is said of those (two at least) that
 What replicas share, as a load, the mean does not lessen; so they are judged together only once a first day of the service has passed.
 
 A process that was alarmed of and gave the memory back by itself is told again only once it grows half as far again, or stands at nine
-tenths of its limit; a restart ends that. A leak that a restart took back and a later process shows again within a week, no faster, is the same
+tenths of its limit; a restart ends that. A leak that a restart took back and a later process shows again within a week, less than twice as fast, is the same
 incident, reopened.
 
 The slope that is told is fitted since the onset (a hinge found by least squares); its 90 % interval holds the error of the line,
