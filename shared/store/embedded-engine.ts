@@ -243,15 +243,22 @@ export class EmbeddedEngine implements Engine {
 
   async #stream(sql: string, signal: AbortSignal | undefined): Promise<readonly Buffer[]> {
     signal?.throwIfAborted();
-    const session = new Session(this.#path);
-    try {
-      await session.queryAsync(this.#reading);
+    return this.#connected(this.#reading, async (session) => {
       const pieces: Buffer[] = [];
       for await (const chunk of session.queryStream(sql, { format: 'Native', ...(signal === undefined ? {} : { signal }) })) {
         const { buffer, byteOffset, byteLength } = chunk.raw();
         pieces.push(Buffer.from(buffer, byteOffset, byteLength));
       }
       return pieces;
+    });
+  }
+
+  /** A connection that is told `setUp` first and is gone with the work. */
+  async #connected<Result>(setUp: string, work: (session: Session) => Promise<Result>): Promise<Result> {
+    const session = new Session(this.#path);
+    try {
+      await session.queryAsync(setUp);
+      return await work(session);
     } finally {
       session.close();
     }
@@ -300,15 +307,11 @@ export class EmbeddedEngine implements Engine {
     }
   }
 
-  async #execute({ sql, format, settings, params = {} }: EmbeddedStatement): Promise<ChdbResult> {
-    const session = new Session(this.#path);
-    try {
-      await session.queryAsync(`USE ${this.#database}; ${assignments(settings)}`);
-      const hasParams = Object.keys(params).length > 0;
-      return await (hasParams ? session.queryBindAsync(sql, params, { format }) : session.queryAsync(sql, { format }));
-    } finally {
-      session.close();
-    }
+  #execute({ sql, format, settings, params = {} }: EmbeddedStatement): Promise<ChdbResult> {
+    const hasParams = Object.keys(params).length > 0;
+    return this.#connected(`USE ${this.#database}; ${assignments(settings)}`, (session) =>
+      hasParams ? session.queryBindAsync(sql, params, { format }) : session.queryAsync(sql, { format }),
+    );
   }
 
   async createDatabase(): Promise<void> {
