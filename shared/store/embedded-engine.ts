@@ -120,6 +120,18 @@ async function collect(client: ClickHouseClient, sql: string, format: string): P
   return { body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), rows: Number(summary?.result_rows ?? 0) };
 }
 
+/** A port that nobody listens at: what it is handed is freed. */
+const nowhere = new MessageChannel().port1;
+nowhere.close();
+
+/**
+ * Now rather than at the next collection. Buffers that pile up make the collector look through all that is kept, and each new one is
+ * memory that the system has to clear first: a third of what a read of a fleet cost.
+ */
+function release(buffer: ArrayBufferLike): void {
+  nowhere.postMessage(undefined, [buffer as ArrayBuffer]);
+}
+
 function abortable<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
@@ -236,20 +248,19 @@ export class EmbeddedEngine implements Engine {
   }
 
   /** On a connection of its own, as a stream has it to itself. What is given up ends at its next block. */
-  queryBlocks({ sql, signal }: Omit<EngineQuery, 'format'>): Promise<readonly Buffer[]> {
-    const pieces = this.#guard.read(() => this.#shared.run(() => this.#stream(sql, signal)));
-    return signal === undefined ? pieces : abortable(pieces, signal);
+  queryBlocks({ sql, signal }: Omit<EngineQuery, 'format'>, take: (piece: Buffer) => void): Promise<void> {
+    const done = this.#guard.read(() => this.#shared.run(() => this.#stream(sql, signal, take)));
+    return signal === undefined ? done : abortable(done, signal);
   }
 
-  async #stream(sql: string, signal: AbortSignal | undefined): Promise<readonly Buffer[]> {
+  async #stream(sql: string, signal: AbortSignal | undefined, take: (piece: Buffer) => void): Promise<void> {
     signal?.throwIfAborted();
-    return this.#connected(this.#reading, async (session) => {
-      const pieces: Buffer[] = [];
+    await this.#connected(this.#reading, async (session) => {
       for await (const chunk of session.queryStream(sql, { format: 'Native', ...(signal === undefined ? {} : { signal }) })) {
         const { buffer, byteOffset, byteLength } = chunk.raw();
-        pieces.push(Buffer.from(buffer, byteOffset, byteLength));
+        take(Buffer.from(buffer, byteOffset, byteLength));
+        release(buffer);
       }
-      return pieces;
     });
   }
 

@@ -1,6 +1,7 @@
 /**
  * What the store needs of a ClickHouse engine. Two implementations: a server over HTTP, and chDB inside this process.
- * Answers are whole when they are given: every query of ours is bounded, and an error after the first byte cannot be told from data.
+ * Answers are whole when they are given, but for blocks: every query of ours is bounded, and an error after the first byte cannot be
+ * told from data.
  */
 import type { Readable } from 'node:stream';
 
@@ -19,8 +20,11 @@ export interface UserAnswer {
 export interface Engine {
   /** A read by one of our own services. */
   query(request: EngineQuery): Promise<Buffer>;
-  /** The same in `Native`, in pieces of whole blocks as they come: a long answer is not put together only to be cut again. */
-  queryBlocks(request: Omit<EngineQuery, 'format'>): Promise<readonly Buffer[]>;
+  /**
+   * The same in `Native`, given to `take` in pieces of whole blocks as they come: a long answer is nowhere put together. A piece is gone
+   * once `take` returns, and all of them are an answer only if the promise resolves.
+   */
+  queryBlocks(request: Omit<EngineQuery, 'format'>, take: (piece: Buffer) => void): Promise<void>;
   /** A read by people: own connection, read-only from the start, with time, row and memory caps the query cannot lift. */
   userQuery(request: EngineQuery): Promise<UserAnswer>;
   /** A statement that changes something and answers nothing. */

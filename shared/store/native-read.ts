@@ -65,15 +65,18 @@ const join = (blocks: readonly Decoded[]): Decoded => {
   return joined;
 };
 
-/** Stops at the values of each column of each block, which are to be read or passed there; returns the rows of all blocks. */
-function eachColumn(bytes: Buffer, onColumn: (reader: ColumnReader, name: string, type: string, rows: number) => void): number {
+/** Stops at the values of each column of each block, which are to be read there; returns the rows of all blocks. */
+function eachColumn(
+  bytes: Buffer,
+  onColumn: (reader: ColumnReader, name: string, type: string, rows: number, rowsBefore: number) => void,
+): number {
   const reader = new ColumnReader(bytes);
   let total = 0;
   while (!reader.atEnd) {
     const columns = reader.varint();
     const rows = reader.varint();
+    for (let column = 0; column < columns; column++) onColumn(reader, reader.string(), reader.string(), rows, total);
     total += rows;
-    for (let column = 0; column < columns; column++) onColumn(reader, reader.string(), reader.string(), rows);
   }
   return total;
 }
@@ -97,69 +100,77 @@ export function decodeNative(bytes: Buffer): NativeTable {
   };
 }
 
-/** Answers of numbers alone. */
-export interface NumberTable {
-  readonly rows: number;
-  /** Fills the beginning of `into` with a column; returns that. */
-  numbers(name: string, into: Float64Array): Float64Array;
-}
+/** Columns of numbers (moments in milliseconds UTC, NULL as NaN) that take one block after the other. */
+export class NumberColumns {
+  readonly #arrays = new Map<string, Float64Array>();
+  #rows = 0;
 
-const NUMBERS = { Float64: Float64Array, UInt32: Uint32Array } as const;
+  get rows(): number {
+    return this.#rows;
+  }
 
-type NumberType = keyof typeof NUMBERS;
+  /** Forgets all rows and keeps their room: what `numbers` gave is written over. */
+  clear(): void {
+    this.#rows = 0;
+  }
 
-interface Piece {
-  readonly bytes: Buffer;
-  readonly type: NumberType;
-  readonly position: number;
-  readonly rows: number;
-}
-
-/** Of an answer in pieces of whole blocks. Looks where the columns lie and copies none before it is asked, so that each is copied once. */
-export function decodeNumbers(answer: readonly Buffer[]): NumberTable {
-  const pieces = new Map<string, Piece[]>();
-  let total = 0;
-  for (const bytes of answer) {
-    total += eachColumn(bytes, (reader, name, type, rows) => {
-      if (!isNumberType(type)) throw notRead(type);
-      const piece = { bytes, type, position: reader.position, rows };
-      reader.pass(rows * NUMBERS[type].BYTES_PER_ELEMENT);
-      const known = pieces.get(name);
-      if (known === undefined) pieces.set(name, [piece]);
-      else known.push(piece);
+  /** Takes over all rows of a piece of whole blocks, of which nothing is needed then. */
+  add(piece: Buffer): void {
+    const before = this.#rows;
+    this.#rows += eachColumn(piece, (reader, name, type, rows, rowsBefore) => {
+      const from = before + rowsBefore;
+      readNumbers(reader, type, this.#withRoom(name, from + rows).subarray(from, from + rows));
     });
   }
-  return {
-    rows: total,
-    numbers(name, into) {
-      let filled = 0;
-      for (const piece of pieces.get(name) ?? []) {
-        copyPiece(piece, into.subarray(filled));
-        filled += piece.rows;
-      }
-      return into.subarray(0, filled);
-    },
-  };
+
+  numbers(name: string): Float64Array {
+    return this.#withRoom(name, this.#rows).subarray(0, this.#rows);
+  }
+
+  #withRoom(name: string, rows: number): Float64Array {
+    const known = this.#arrays.get(name);
+    if (known !== undefined && known.length >= rows) return known;
+    const grown = new Float64Array(2 * rows);
+    if (known !== undefined) grown.set(known);
+    this.#arrays.set(name, grown);
+    return grown;
+  }
 }
 
-const isNumberType = (type: string): type is NumberType => type in NUMBERS;
-
-const notRead = (type: string) =>
-  new LeaklineError('LKL_ERR_STORE_REFUSED', `native answer has a column of type ${type}, which is not read here`);
+function readNumbers(reader: ColumnReader, type: string, into: Float64Array): void {
+  const inner = /^Nullable\((.*)\)$/.exec(type)?.[1];
+  if (inner === undefined) return readPlain(reader, type, into);
+  const begin = reader.pass(into.length);
+  const nulls = reader.bytes.subarray(begin, begin + into.length);
+  readPlain(reader, inner, into);
+  if (!nulls.includes(1)) return;
+  for (let row = 0; row < nulls.length; row++) if (nulls[row] !== 0) into[row] = Number.NaN;
+}
 
 /** One for all: what lies in an answer is not aligned, so it must be copied before it is widened. */
 const aligned = new Uint32Array(16_384);
 
-function copyPiece({ bytes, type, position, rows }: Piece, into: Float64Array): void {
-  if (type === 'Float64') {
-    new Uint8Array(into.buffer, into.byteOffset).set(bytes.subarray(position, position + rows * into.BYTES_PER_ELEMENT));
-    return;
-  }
-  const target = new Uint8Array(aligned.buffer);
-  for (let row = 0; row < rows; row += aligned.length) {
-    const count = Math.min(aligned.length, rows - row);
-    const from = position + row * aligned.BYTES_PER_ELEMENT;
-    target.set(bytes.subarray(from, from + count * aligned.BYTES_PER_ELEMENT));
-    into.set(aligned.subarray(0, count), row);
+function readPlain(reader: ColumnReader, type: string, into: Float64Array): void {
+  const bytesOf = (size: number) => {
+    const begin = reader.pass(size);
+    return reader.bytes.subarray(begin, begin + size);
+  };
+  if (type === 'Float64') return new Uint8Array(into.buffer, into.byteOffset).set(bytesOf(into.byteLength));
+  // A DateTime is named without its zone.
+  if (type !== 'UInt32' && type !== 'DateTime') throw notRead(type);
+  for (let row = 0; row < into.length; row += aligned.length) {
+    const some = into.subarray(row, row + aligned.length);
+    const words = aligned.subarray(0, some.length);
+    new Uint8Array(aligned.buffer).set(bytesOf(words.byteLength));
+    if (type === 'UInt32') some.set(words);
+    else setMilliseconds(some, words);
   }
 }
+
+// A loop, as `map` of a typed array takes ten times as long.
+function setMilliseconds(into: Float64Array, seconds: Uint32Array): void {
+  for (let row = 0; row < into.length; row++) into[row] = seconds[row]! * 1000;
+}
+
+const notRead = (type: string) =>
+  new LeaklineError('LKL_ERR_STORE_REFUSED', `native answer has a column of type ${type}, which is not read here`);

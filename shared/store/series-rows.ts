@@ -4,7 +4,7 @@
  * column that anybody told a number, costs little more than to read it.
  */
 import { BLOCK_COLUMNS, type BlockColumn, type Series, type SeriesIdentity } from '../series.ts';
-import { decodeNative, decodeNumbers, type NativeTable, type NumberTable } from './native-read.ts';
+import { decodeNative, NumberColumns, type NativeTable } from './native-read.ts';
 import type { SqlParams } from './parameters.ts';
 import {
   aggregateOf,
@@ -41,18 +41,12 @@ type Source = ReturnType<typeof sourceOf>;
 export type ToldColumns = ReadonlySet<string>;
 
 /**
- * Arrays by name of column that one batch after the other is read into. New ones for each would make the collector look through all
- * that is kept of a fleet for every 64 MB of them, which is every batch.
+ * Arrays that one batch after the other is read into. New ones for each would make the collector look through all that is kept of a
+ * fleet for every 64 MB of them, which is every batch.
  */
 export class BatchArrays {
-  readonly #arrays = new Map<string, Float64Array>();
+  readonly numbers = new NumberColumns();
   #unknown = new Float64Array(0);
-
-  of(name: string, length: number): Float64Array {
-    let array = this.#arrays.get(name);
-    if (array === undefined || array.length < length) this.#arrays.set(name, (array = new Float64Array(length)));
-    return array;
-  }
 
   /** Nothing but NaN. */
   unknown(length: number): Float64Array {
@@ -84,10 +78,10 @@ export async function readSeriesByRows(
 /** By the shortest key that tells lifetimes apart. */
 async function readOwned(rows: Rows, query: RowsQuery, selected: Selected, arrays: BatchArrays): Promise<Owned | undefined> {
   for (const key of rows.source.namesComeFirst ? [LIFETIME_KEY, KEY] : [KEY]) {
-    const table = await readNumbers(rows, key, selected);
-    const runs = runsOf(table.numbers('key', arrays.of('key', table.rows)));
+    await readNumbers(rows, key, selected, arrays.numbers);
+    const runs = runsOf(arrays.numbers.numbers('key'));
     const identities = await readIdentities(rows, query, key, runs);
-    if (identities !== undefined) return { table, runs, identities };
+    if (identities !== undefined) return { runs, identities };
   }
   return undefined;
 }
@@ -168,24 +162,27 @@ function selectedOf({ columns = BLOCK_COLUMNS }: RowsQuery, source: Source, told
   const selected = new Map<BlockColumn, string>();
   for (const column of columns.filter(mayBeAbsent))
     if (storedColumnsOf(column, source).some((name) => told.has(name)))
-      selected.set(column, `ifNull(toFloat64(${aggregateOf(column, toldSource)}), nan)`);
+      selected.set(column, `toFloat64(${aggregateOf(column, toldSource)})`);
   if (columns.includes('sampleCount')) selected.set('sampleCount', source.samples);
-  if (columns.includes('timeLast'))
-    selected.set('timeLast', `toUInt32(toUnixTimestamp64Milli(${source.lastTime}) - 1000 * toInt64(begun))`);
+  if (columns.includes('timeLast')) selected.set('timeLast', `toFloat64(toUnixTimestamp64Milli(${source.lastTime}))`);
   return selected;
 }
 
 /** Where the engine left its order, rows of a lifetime are apart; one thread keeps it for the most part. */
-async function readNumbers({ store, source, where, params, signal }: Rows, key: string, selected: Selected): Promise<NumberTable> {
-  const pieces = await store.queryBlocks(
-    `WITH toUnixTimestamp(${source.time}) AS begun
-    SELECT ${key} AS key, toUInt32(begun - {fromSeconds:UInt32}) AS sinceFrom
-      ${[...selected].map(([column, value]) => `, ${value} AS ${column}`).join('')}
-    FROM ${source.table} FINAL WHERE ${where} SETTINGS max_threads = 1, max_block_size = 65536, preferred_block_size_bytes = 100000000`,
+async function readNumbers(
+  { store, source, where, params, signal }: Rows,
+  key: string,
+  selected: Selected,
+  into: NumberColumns,
+): Promise<void> {
+  into.clear();
+  await store.queryBlocks(
+    `SELECT ${key} AS key, ${source.time} AS time ${[...selected].map(([column, value]) => `, ${value} AS ${column}`).join('')}
+    FROM ${source.table} FINAL WHERE ${where} SETTINGS max_threads = 1, max_block_size = 32768, preferred_block_size_bytes = 100000000`,
+    (piece) => into.add(piece),
     params,
     { signal },
   );
-  return decodeNumbers(pieces);
 }
 
 /** First row and row after the last of each stretch of rows that belong to one lifetime. */
@@ -252,9 +249,8 @@ function addIdentities(table: NativeTable, identities: Map<number, SeriesIdentit
   });
 }
 
-/** Rows, and whose they are. */
+/** Whose the rows are. */
 interface Owned {
-  readonly table: NumberTable;
   readonly runs: Runs;
   readonly identities: ReadonlyMap<number, SeriesIdentity>;
 }
@@ -263,15 +259,14 @@ type Columns = Record<BlockColumn, Float64Array>;
 
 /** `ends`: of lifetimes that were seen to end. */
 function seriesOf(
-  { table, runs, identities }: Owned,
+  { runs, identities }: Owned,
   told: readonly BlockColumn[],
   query: RowsQuery,
   ends: ReadonlyMap<string, number>,
   arrays: BatchArrays,
 ): Series[] {
-  const numbers = (name: string) => table.numbers(name, arrays.of(name, table.rows));
-  const time = toTimes(numbers('sinceFrom'), startOf(query));
-  const columns = told.map((name) => ({ name, values: name === 'timeLast' ? addTo(numbers(name), time) : numbers(name) }));
+  const time = arrays.numbers.numbers('time');
+  const columns = told.map((name) => ({ name, values: arrays.numbers.numbers(name) }));
   // One set of unknowns serves all lifetimes of a length.
   let nothing = nothingOf(arrays.unknown(0));
   const series: Series[] = [];
@@ -308,15 +303,4 @@ function joined(values: Float64Array, stretches: readonly Stretch[]) {
     filled += end - begin;
   }
   return all;
-}
-
-// In place, and loops, as `map` of a typed array takes ten times as long.
-function toTimes(sinceFrom: Float64Array, from: number): Float64Array {
-  for (let at = 0; at < sinceFrom.length; at++) sinceFrom[at] = from + sinceFrom[at]! * 1000;
-  return sinceFrom;
-}
-
-function addTo(values: Float64Array, more: Float64Array): Float64Array {
-  for (let at = 0; at < values.length; at++) values[at]! += more[at]!;
-  return values;
 }

@@ -82,8 +82,8 @@ export class ServerEngine implements Engine {
   }
 
   /** One piece: over HTTP a piece may end anywhere in a block. */
-  async queryBlocks(request: Omit<EngineQuery, 'format'>): Promise<readonly Buffer[]> {
-    return [await this.query({ ...request, format: 'Native' })];
+  async queryBlocks(request: Omit<EngineQuery, 'format'>, take: (piece: Buffer) => void): Promise<void> {
+    take(await this.query({ ...request, format: 'Native' }));
   }
 
   async userQuery({ sql, format, signal }: EngineQuery): Promise<UserAnswer> {

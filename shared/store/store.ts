@@ -57,9 +57,9 @@ export class Store {
     return this.#run('query', () => this.#engine.query({ sql: bindParameters(sql, params), format, signal: options.signal }));
   }
 
-  /** A long answer in `Native`, in pieces of whole blocks. */
-  async queryBlocks(sql: string, params: SqlParams = {}, options: QueryOptions = {}): Promise<readonly Buffer[]> {
-    return this.#run('query', () => this.#engine.queryBlocks({ sql: bindParameters(sql, params), signal: options.signal }));
+  /** A long answer in `Native`: `take` has each piece of whole blocks to itself until it returns. Where this rejects there was none. */
+  async queryBlocks(sql: string, take: (piece: Buffer) => void, params: SqlParams = {}, options: QueryOptions = {}): Promise<void> {
+    await this.#run('query', () => this.#engine.queryBlocks({ sql: bindParameters(sql, params), signal: options.signal }, take));
   }
 
   /** A statement by people, already checked by user-sql.ts, on the read-only connection. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeNativeBlock, type NativeColumn } from '../../../shared/store/native-block.ts';
-import { decodeNative, decodeNumbers } from '../../../shared/store/native-read.ts';
+import { decodeNative, NumberColumns } from '../../../shared/store/native-read.ts';
 import type { Store } from '../../../shared/store/store.ts';
 import { temporaryStore } from './fixture.ts';
 
@@ -101,6 +101,12 @@ describe('Native blocks', () => {
   });
 });
 
+function columnsOf(piece: Buffer): NumberColumns {
+  const columns = new NumberColumns();
+  columns.add(piece);
+  return columns;
+}
+
 describe('decodeNative', () => {
   it('joins blocks and gives each row its array', async () => {
     const bytes = await store.queryBytes(
@@ -120,8 +126,8 @@ describe('decodeNative', () => {
     const whole = await answer("concat('a', toString(number)) AS name, [toFloat64(1)] AS items, number AS size");
     const numbers = await answer('toUInt32(number) AS size');
     expect(decodeNative(whole).rows).toBe(3);
-    expect(decodeNumbers([numbers]).numbers('size', new Float64Array(4))).toEqual(Float64Array.of(0, 1, 2));
-    for (const [bytes, decode] of [[whole, decodeNative] as const, [numbers, (bytes: Buffer) => decodeNumbers([bytes])] as const])
+    expect(columnsOf(numbers).numbers('size')).toEqual(Float64Array.of(0, 1, 2));
+    for (const [bytes, decode] of [[whole, decodeNative] as const, [numbers, columnsOf] as const])
       for (let length = 1; length < bytes.length; length++)
         expect(() => decode(bytes.subarray(0, length))).toThrow(expect.objectContaining({ code: 'LKL_ERR_STORE_REFUSED' }));
   });
