@@ -1,21 +1,22 @@
 /** Series of every service a few services at a time, so that a fleet is never held at once. */
 import type { Series } from '../series.ts';
 import { BatchArrays, readSeriesByRows, readToldColumns } from './series-rows.ts';
-import { readSeries, type NameRange, type SeriesQuery } from './series.ts';
+import { readEnds, readSeries, type NameRange, type SeriesQuery } from './series.ts';
 import type { Store } from './store.ts';
 
-/** A dozen columns of so many blocks take some 150 MB, engine and answer together. */
-const BLOCKS_AT_ONCE = 750_000;
+/** A dozen columns of so many blocks take some 150 MB. */
+const BLOCKS_AT_ONCE = 1_500_000;
 
-/** The arrays of a batch are written over by the next one: who keeps a series for longer copies it. */
+/** What was yielded is written over by what comes after it: who keeps a series for longer copies it. */
 export async function* readSeriesInBatches(
   store: Store,
   query: Omit<SeriesQuery, 'services' | 'names' | 'instance'>,
 ): AsyncGenerator<Series[]> {
-  const shared = { told: await readToldColumns(store, query), arrays: new BatchArrays() };
+  const [told, ends] = await Promise.all([readToldColumns(store, query), readEnds(store, query)]);
+  const shared = { told, ends, arrays: new BatchArrays() };
   for (const names of await namesOf(store, query)) {
     const batch = { ...query, names };
-    yield (await readSeriesByRows(store, batch, shared)) ?? (await readSeries(store, batch));
+    yield* (await readSeriesByRows(store, batch, shared)) ?? [await readSeries(store, batch)];
   }
 }
 

@@ -55,31 +55,37 @@ export class BatchArrays {
   }
 }
 
+/** What batches of a fleet have in common. Whatever is left out is asked for. */
 interface Shared {
-  /** May be of a wider range; by default it is asked for. */
+  /** May be of a wider range. */
   readonly told?: ToldColumns | undefined;
+  /** May be of more services. */
+  readonly ends?: ReadonlyMap<string, number>;
   /** What was read into them before is gone then. */
   readonly arrays?: BatchArrays;
 }
 
-/** undefined where it cannot be told in this way: no rollups of that width, or who the rows are of cannot be told. */
+/**
+ * One service after the other, in the order of their names. undefined where it cannot be told in this way: no rollups of that width, or
+ * who the rows are of cannot be told.
+ */
 export async function readSeriesByRows(
   store: Store,
   query: RowsQuery,
-  { told, arrays = new BatchArrays() }: Shared = {},
-): Promise<Series[] | undefined> {
+  { told, ends, arrays = new BatchArrays() }: Shared = {},
+): Promise<Iterable<Series[]> | undefined> {
   const rows = rowsOf(store, query);
   if (rows === undefined) return undefined;
   const selected = selectedOf(query, rows.source, told ?? (await readTold(rows, query)));
-  const [found, ends] = await Promise.all([readOwned(rows, query, selected, arrays), readEnds(store, query)]);
-  return found === undefined ? undefined : seriesOf(found, [...selected.keys()], query, ends, arrays);
+  const found = await readOwned(rows, query, selected, arrays);
+  return found === undefined ? undefined : seriesOf(found, [...selected.keys()], query, ends ?? (await readEnds(store, query)), arrays);
 }
 
 /** By the shortest key that tells lifetimes apart. */
 async function readOwned(rows: Rows, query: RowsQuery, selected: Selected, arrays: BatchArrays): Promise<Owned | undefined> {
   for (const key of rows.source.namesComeFirst ? [LIFETIME_KEY, KEY] : [KEY]) {
     await readNumbers(rows, key, selected, arrays.numbers);
-    const runs = runsOf(arrays.numbers.numbers('key'));
+    const runs = runsOf(arrays.numbers.numbers('key'), arrays.numbers.numbers('time'));
     const identities = await readIdentities(rows, query, key, runs);
     if (identities !== undefined) return { runs, identities };
   }
@@ -185,18 +191,18 @@ async function readNumbers(
   );
 }
 
-/** First row and row after the last of each stretch of rows that belong to one lifetime. */
+/** First row and row after the last of rows one after the other, of one lifetime and of later and later moments. */
 type Stretch = readonly [from: number, to: number];
 
 /** By lifetime. */
 type Runs = ReadonlyMap<number, readonly Stretch[]>;
 
-function runsOf(keys: ArrayLike<number>): Runs {
+function runsOf(keys: Float64Array, time: Float64Array): Runs {
   const runs = new Map<number, [number, number][]>();
   for (let from = 0; from < keys.length;) {
-    const key = keys[from] as number;
+    const key = keys[from]!;
     let to = from + 1;
-    while (to < keys.length && keys[to] === key) to += 1;
+    while (to < keys.length && keys[to] === key && time[to]! > time[to - 1]!) to += 1;
     const known = runs.get(key);
     if (known === undefined) runs.set(key, [[from, to]]);
     else known.push([from, to]);
@@ -257,36 +263,44 @@ interface Owned {
 
 type Columns = Record<BlockColumn, Float64Array>;
 
-/** `ends`: of lifetimes that were seen to end. */
-function seriesOf(
+/**
+ * `ends`: of lifetimes that were seen to end. A service is put together when it is asked for, so that of those before nothing is left
+ * that the collector would have to move.
+ */
+function* seriesOf(
   { runs, identities }: Owned,
   told: readonly BlockColumn[],
-  query: RowsQuery,
+  { blockMs }: RowsQuery,
   ends: ReadonlyMap<string, number>,
   arrays: BatchArrays,
-): Series[] {
+): Generator<Series[]> {
   const time = arrays.numbers.numbers('time');
   const columns = told.map((name) => ({ name, values: arrays.numbers.numbers(name) }));
   // One set of unknowns serves all lifetimes of a length.
   let nothing = nothingOf(arrays.unknown(0));
-  const series: Series[] = [];
-  for (const [key, stretches] of runs) {
-    const identity = identities.get(key)!;
+  let service: Series[] = [];
+  for (const [key, identity] of [...identities].sort(([, a], [, b]) => byKey(a, b))) {
+    const stretches = runs.get(key);
+    if (stretches === undefined) continue;
+    if (service.length > 0 && service[0]!.service !== identity.service) {
+      yield service;
+      service = [];
+    }
     const lifeTime = joined(time, stretches);
     if (nothing.rssMin.length !== lifeTime.length) nothing = nothingOf(arrays.unknown(lifeTime.length));
-    const order = inOrder(lifeTime);
+    const order = stretches.length === 1 ? undefined : inOrder(lifeTime);
     const own: Columns = { ...nothing };
     for (const { name, values } of columns) own[name] = permuted(joined(values, stretches), order);
     const endedAt = ends.get(identity.lifetime);
-    series.push({
+    service.push({
       ...identity,
       ...(endedAt === undefined ? {} : { endedAt }),
-      blockMs: query.blockMs,
+      blockMs,
       time: permuted(lifeTime, order),
       columns: own,
     });
   }
-  return series.sort(byKey);
+  if (service.length > 0) yield service;
 }
 
 function nothingOf(unknown: Float64Array): Columns {

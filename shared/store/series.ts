@@ -330,7 +330,7 @@ function seriesOf(
   return series.sort(byKey);
 }
 
-export const byKey = (a: Series, b: Series): number =>
+export const byKey = (a: SeriesIdentity, b: SeriesIdentity): number =>
   compare(a.service, b.service) || compare(a.instance, b.instance) || compare(a.lifetime, b.lifetime);
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

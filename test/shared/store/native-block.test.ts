@@ -140,3 +140,38 @@ describe('decodeNative', () => {
     }
   });
 });
+
+describe('NumberColumns', () => {
+  const answer = (rows: number) =>
+    store.queryBytes(
+      `SELECT
+        toUInt32(number) AS whole, toFloat64(number) / 7 AS ratio, toDateTime(1700000000 + number, 'UTC') AS at,
+        if(number % 3 = 1, NULL, toFloat64(number)) AS sometimes, toNullable(toUInt32(number)) AS always, CAST(NULL AS Nullable(Float64)) AS never
+      FROM numbers(${String(rows)})`,
+      'Native',
+    );
+
+  it('tell moments in milliseconds and NULL as NaN, over blocks and pieces', async () => {
+    const columns = new NumberColumns();
+    const [first, second] = await Promise.all([answer(150_000), answer(50_000)]);
+    columns.add(first);
+    columns.add(second);
+    expect(columns.rows).toBe(200_000);
+    const told = (value: (row: number) => number) => Float64Array.from({ length: 200_000 }, (_, row) => value(row % 150_000));
+    expect(columns.numbers('whole')).toEqual(told((row) => row));
+    expect(columns.numbers('ratio')).toEqual(told((row) => row / 7));
+    expect(columns.numbers('at')).toEqual(told((row) => (1_700_000_000 + row) * 1000));
+    expect(columns.numbers('sometimes')).toEqual(told((row) => (row % 3 === 1 ? Number.NaN : row)));
+    expect(columns.numbers('always')).toEqual(told((row) => row));
+    expect(columns.numbers('never')).toEqual(told(() => Number.NaN));
+  });
+
+  it('hold nothing of an answer before, and refuse what is no number', async () => {
+    const columns = columnsOf(await answer(10));
+    columns.clear();
+    columns.add(await answer(3));
+    expect(columns.numbers('sometimes')).toEqual(Float64Array.of(0, Number.NaN, 2));
+    const text = await store.queryBytes("SELECT 'a' AS name", 'Native');
+    expect(() => columns.add(text)).toThrow(expect.objectContaining({ code: 'LKL_ERR_STORE_REFUSED' }));
+  });
+});
