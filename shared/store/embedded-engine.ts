@@ -126,7 +126,7 @@ nowhere.close();
 
 /**
  * Now rather than at the next collection. Buffers that pile up make the collector look through all that is kept, and each new one is
- * memory that the system has to clear first: a third of what a read of a fleet cost.
+ * memory that the system has to clear first: a sixth of what it costs to read the rows of a fleet.
  */
 function release(buffer: ArrayBufferLike): void {
   nowhere.postMessage(undefined, [buffer as ArrayBuffer]);

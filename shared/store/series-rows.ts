@@ -26,14 +26,22 @@ import type { Store } from './store.ts';
 
 type RowsQuery = Omit<SeriesQuery, 'services' | 'instance'>;
 
-/** Whose a row is; wide enough that no two of a fleet share one. A process that is named anew while it runs keeps its lifetime. */
-const KEY = 'toFloat64(wyHash64(service, instance, lifetime))';
+/** Whose a row is, and of whom a lifetime has the rows, as a number. */
+interface Key {
+  readonly ofRow: string;
+  readonly ofLifetime: string;
+}
+
+const NAMES = 'toFloat64(wyHash64(service, instance, lifetime))';
+
+/** Wide enough that no two of a fleet share one. A process that is named anew while it runs keeps its lifetime. */
+const KEY: Key = { ofRow: NAMES, ofLifetime: NAMES };
 
 /**
  * Enough where no lifetime has two names, and of a batch mostly none share one. To read the names of every row is a fifth of what the
  * query costs where parts are merged.
  */
-const LIFETIME_KEY = 'toUInt32(wyHash64(lifetime))';
+const LIFETIME_KEY: Key = { ofRow: 'lifetime_hash', ofLifetime: 'toUInt32(wyHash64(lifetime))' };
 
 type Source = ReturnType<typeof sourceOf>;
 
@@ -177,13 +185,13 @@ function selectedOf({ columns = BLOCK_COLUMNS }: RowsQuery, source: Source, told
 /** Where the engine left its order, rows of a lifetime are apart; one thread keeps it for the most part. */
 async function readNumbers(
   { store, source, where, params, signal }: Rows,
-  key: string,
+  key: Key,
   selected: Selected,
   into: NumberColumns,
 ): Promise<void> {
   into.clear();
   await store.queryBlocks(
-    `SELECT ${key} AS key, ${source.time} AS time ${[...selected].map(([column, value]) => `, ${value} AS ${column}`).join('')}
+    `SELECT ${key.ofRow} AS key, ${source.time} AS time ${[...selected].map(([column, value]) => `, ${value} AS ${column}`).join('')}
     FROM ${source.table} FINAL WHERE ${where} SETTINGS max_threads = 1, max_block_size = 32768, preferred_block_size_bytes = 100000000`,
     (piece) => into.add(piece),
     params,
@@ -218,7 +226,7 @@ function runsOf(keys: Float64Array, time: Float64Array): Runs {
 async function readIdentities(
   { store, source, where, params, signal }: Rows,
   { names }: RowsQuery,
-  key: string,
+  key: Key,
   runs: Runs,
 ): Promise<ReadonlyMap<number, SeriesIdentity> | undefined> {
   const identities = new Map<number, SeriesIdentity>();
@@ -226,8 +234,8 @@ async function readIdentities(
     const bytes = await store.queryBytes(
       `SELECT
         CAST(service AS String) AS serviceName, CAST(max(environment) AS String) AS environmentName, CAST(max(version) AS String) AS versionName, instance,
-        lifetime, CAST(max(runtime) AS String) AS runtimeName, toFloat64(toUnixTimestamp64Milli(min(${startedAt}))) AS startedAt, toFloat64(${key}) AS key
-      FROM ${table} WHERE ${rows} GROUP BY service, instance, lifetime`,
+        lifetime, CAST(max(runtime) AS String) AS runtimeName, toFloat64(toUnixTimestamp64Milli(min(${startedAt}))) AS startedAt, toFloat64(${key.ofLifetime}) AS key
+      FROM ${table} WHERE ${rows} GROUP BY service, instance, lifetime SETTINGS optimize_aggregation_in_order = 1`,
       'Native',
       { ...params, ...more },
       { signal },
@@ -239,7 +247,7 @@ async function readIdentities(
   const unknown = [...runs.keys()].filter((one) => !identities.has(one));
   if (unknown.length === 0) return identities;
   if (key !== KEY) return undefined;
-  const isUnknown = `${KEY} IN {unknown:Array(Float64)}`;
+  const isUnknown = `${NAMES} IN {unknown:Array(Float64)}`;
   const areAlone = await readFrom(source.table, 'process_started_at', `${where} AND ${isUnknown}`, { unknown });
   return areAlone && unknown.every((one) => identities.has(one)) ? identities : undefined;
 }

@@ -1,6 +1,7 @@
 /** Rows cut into lifetimes here must tell what the engine tells when it gathers them itself. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Series } from '../../../shared/series.ts';
+import { readMigrations, renderMigration } from '../../../shared/store/migrate.ts';
 import { rollUp, rollUpMinutes } from '../../../shared/store/rollups.ts';
 import { insertExits, insertSamples } from '../../../shared/store/samples.ts';
 import { readSeriesInBatches } from '../../../shared/store/series-batches.ts';
@@ -100,6 +101,20 @@ it('knows a lifetime that is rolled up but not among the lifetimes yet', async (
     const found = await byRows(store, { ...range, blockMs });
     expect(found).toHaveLength(12);
     expect(found).toEqual(await readSeries(store, { ...range, blockMs }));
+  }
+});
+
+it('knows whose hours are that were rolled up before they had a number for it', async () => {
+  const query = { ...range, blockMs: HOUR };
+  const hashed = 'SELECT uniqExact(lifetime_hash) AS hashes, uniqExact(lifetime) AS lifetimes FROM hour_rollups';
+  const before = await store.query(hashed);
+  expect(before).toEqual([{ hashes: 12, lifetimes: 12 }]);
+  const { text } = readMigrations().find(({ name }) => name === '019_lifetime_hash.sql')!;
+  await store.command('ALTER TABLE hour_rollups DROP COLUMN lifetime_hash');
+  for (const statement of renderMigration(text, { cluster: '', rawSeconds: 0, rollupSeconds: 0 })) {
+    await store.command(statement);
+    expect(await store.query(hashed)).toEqual(before);
+    expect(await byRows(store, query)).toEqual(await readSeries(store, query));
   }
 });
 
