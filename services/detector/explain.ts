@@ -99,6 +99,11 @@ function leakSentence(facts: Facts, speed: string, watched: string): string {
     facts.end.limitBytes > 0 && facts.slope > 0
       ? `, reaches its ${facts.end.name} of ${bytesText(facts.end.limitBytes)} in ${duration((Math.max(0, facts.left) / facts.slope) * 3_600_000)}`
       : '';
+  const lives = facts.growth?.takenBack?.lives;
+  if (lives !== undefined) {
+    const without = end === '' ? '' : `${end} without restarts`;
+    return `grows ${speed}${where === '' ? '' : ` ${where}`} more than it did before in each of its last ${String(lives)} lives, until it is restarted, now ${bytesText(facts.lifetime.lastLevel)}${without}`;
+  }
   const replicas = facts.growth?.replicas ?? 1;
   const together = replicas > 1 ? `, seen over ${String(replicas)} instances together` : '';
   return `keeps growing ${speed}${where === '' ? '' : ` ${where}`} for ${watched}${together}, now ${bytesText(facts.lifetime.lastLevel)}${end}`;

@@ -3,6 +3,7 @@ import type { Policy } from './policy.ts';
 import { middleOf, type Resolution } from './resolution.ts';
 import { shapeOf } from './shape.ts';
 import { isStepped } from './steps.ts';
+import type { TakenBack } from './taken-back.ts';
 import { medianOf, theilSen } from './trend.ts';
 import { fitLoad } from './load.ts';
 
@@ -75,6 +76,8 @@ export interface Growth {
   readonly bytesPerLoad: number;
   /** How many replicas were judged together to see it; 1 = the instance by itself. */
   readonly replicas: number;
+  /** Where it shows over many lives only. */
+  readonly takenBack?: TakenBack;
 }
 
 const BOUNDED_ADVANTAGE = 2;
@@ -180,6 +183,45 @@ export function judgeWindow(
     return fail('follows-load', { bytesPerLoad: load.bytesPerLoad });
   if (share < neededShare) return fail('needs-patience');
   return growth;
+}
+
+/** A leak that restarts take back, as growth of the life that runs; undefined while what was watched of it is too little. */
+export function growthOverLives(
+  takenBack: TakenBack,
+  level: number,
+  widthMs: number,
+  around: Surroundings,
+  policy: Policy,
+): Growth | undefined {
+  const { growth, grownMs, standardError, freedom, lives, since } = takenBack;
+  const ceiling = around.limitBytes > 0 ? around.limitBytes - around.besideBytes : 2 * level;
+  const watchedGrowth = lives * growth;
+  const left = Math.max(0, ceiling - level);
+  const share = watchedGrowth / (watchedGrowth + left);
+  if (share < policy.patienceSettled) return undefined;
+  return {
+    reason: 'passes',
+    widthMs,
+    from: 0,
+    to: 0,
+    fromTime: since,
+    toTime: since + lives * grownMs,
+    slope: growth / grownMs,
+    standardError: standardError / grownMs,
+    significance: growth / standardError,
+    effectiveSize: freedom + 2,
+    noise: standardError,
+    firstBytes: level - growth,
+    lastBytes: level,
+    grown: growth,
+    left,
+    share,
+    neededShare: policy.patienceSettled,
+    ceilingBytes: Number.NaN,
+    bytesPerLoad: Number.NaN,
+    replicas: 1,
+    takenBack,
+  };
 }
 
 /**

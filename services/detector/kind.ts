@@ -2,6 +2,7 @@
 import type { GrowthKind } from '../../shared/judgement.ts';
 import type { Growth } from './growth.ts';
 import type { Lifetime } from './lifetime.ts';
+import type { Resolution } from './resolution.ts';
 import { theilSen } from './trend.ts';
 
 /** Share of the growth that the heap must hold to be called its cause, and below which it is called innocent. */
@@ -11,14 +12,24 @@ const NATIVE_SHARE = 0.35;
 export function growthKind(lifetime: Lifetime, growth: Growth): GrowthKind {
   if (growth.slope <= 0) return 'unknown';
   if (lifetime.signal === 'heap_live' || lifetime.signal === 'heap_used') return 'heap';
+  if (growth.takenBack !== undefined) return kindOf(growth.takenBack.heapGrowth / growth.takenBack.growth);
   const level = lifetime.resolutionOf(growth);
-  const from = Math.max(0, level.time.length - (growth.to - growth.from));
-  const live = columnSlope(level.time, level.heapLive, from, level.time.length);
-  const used = columnSlope(level.time, level.heapUsed, from, level.time.length);
-  if (Number.isNaN(live) && Number.isNaN(used)) return 'unknown';
+  return kindOf(heapSlope(level, Math.max(0, level.time.length - (growth.to - growth.from))) / growth.slope);
+}
+
+/** `heapShare`: of the growth; NaN where no heap is told. */
+function kindOf(heapShare: number): GrowthKind {
+  if (Number.isNaN(heapShare)) return 'unknown';
+  return heapShare >= HEAP_SHARE ? 'heap' : heapShare <= NATIVE_SHARE ? 'native' : 'mixed';
+}
+
+/** Bytes per ms since a block of a resolution; NaN where no heap is told. */
+export function heapSlope({ time, heapLive, heapUsed }: Resolution, from: number): number {
+  const live = columnSlope(time, heapLive, from, time.length);
+  const used = columnSlope(time, heapUsed, from, time.length);
+  if (Number.isNaN(live) && Number.isNaN(used)) return Number.NaN;
   // The live heap is known late, the used one with its garbage: whichever grows is the heap growing.
-  const share = Math.max(Number.isNaN(live) ? 0 : live, Number.isNaN(used) ? 0 : used) / growth.slope;
-  return share >= HEAP_SHARE ? 'heap' : share <= NATIVE_SHARE ? 'native' : 'mixed';
+  return Math.max(Number.isNaN(live) ? 0 : live, Number.isNaN(used) ? 0 : used);
 }
 
 /** Slope of any column of a resolution over a growth's window, bytes per ms; NaN where it is not known well enough. */

@@ -1,7 +1,9 @@
 /** What a lifetime teaches those that follow once it has ended: the level it settled at or reached, or the growth it ended in. */
+import { heapSlope } from './kind.ts';
 import type { Policy } from './policy.ts';
 import type { Resolution } from './resolution.ts';
 import { shapeOf } from './shape.ts';
+import type { TakenBack } from './taken-back.ts';
 import { medianOf, theilSen } from './trend.ts';
 
 /**
@@ -23,6 +25,8 @@ export interface Past {
   readonly since: number;
   /** What lifetimes grew by that were still growing in a line when they ended, bytes. */
   readonly recurringGrowth: number;
+  /** A leak that no life shows by itself, for restarts take it back. */
+  readonly takenBack?: TakenBack | undefined;
 }
 
 export const NO_PAST: Past = { held: [], excursion: [], settledMs: 0, version: '', since: Number.POSITIVE_INFINITY, recurringGrowth: 0 };
@@ -33,6 +37,11 @@ export interface Lesson extends Past {
   readonly middleGrowth: number;
   readonly lateGrowth: number;
   readonly lastLevel: number;
+  readonly livedMs: number;
+  /** By the line through its last two thirds, of all and of the heap, bytes, and how long these are; NaN where it is not known. */
+  readonly growth: number;
+  readonly heapGrowth: number;
+  readonly grownMs: number;
 }
 
 /** A lifetime as a whole; bytes and ms. */
@@ -52,7 +61,9 @@ export interface Lived {
 export function lessonFrom(lived: Lived, policy: Policy): Lesson {
   const { time, floor } = lived.whole;
   const to = floor.length;
-  const nothing = { ...NO_PAST, middleGrowth: Number.NaN, lateGrowth: Number.NaN, lastLevel: lived.lastLevel };
+  const { livedMs, lastLevel } = lived;
+  const unknown = { middleGrowth: Number.NaN, lateGrowth: Number.NaN, growth: Number.NaN, heapGrowth: Number.NaN, grownMs: Number.NaN };
+  const nothing = { ...NO_PAST, ...unknown, lastLevel, livedMs };
   if (to < 8) return nothing;
   // The first third may still be warm-up; growth that goes on after it is what recurs.
   const from = Math.max(Math.floor(to / 3), to - 64);
@@ -61,7 +72,9 @@ export function lessonFrom(lived: Lived, policy: Policy): Lesson {
   const middle = medianOf(floor, Math.max(from, ((from + to) >> 1) - 1), ((from + to) >> 1) + 2);
   const start = medianOf(floor, from, from + 3);
   const end = medianOf(floor, to - 3, to);
-  const thirds = { middleGrowth: middle - start, lateGrowth: end - middle, lastLevel: end };
+  const grownMs = (time[to - 1] as number) - (time[from] as number);
+  const heapGrowth = heapSlope(lived.whole, from) * grownMs;
+  const thirds = { middleGrowth: middle - start, lateGrowth: end - middle, lastLevel: end, growth: grown, heapGrowth, grownMs };
   const late = (end - middle) / Math.max(1, middle - start);
   const sure = trend.slope > 3 * trend.standardError && grown > 0.015 * trend.first && late > 0.4;
   const shape = sure ? shapeOf(time, floor, from, to, time[from] as number, trend.effectiveSize) : undefined;

@@ -2,7 +2,7 @@
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import { AgeProfile } from './age-profile.ts';
 import { Cascade } from './cascade.ts';
-import { judgeWindow, longest, rank, type Calm, type Growth, type Surroundings } from './growth.ts';
+import { growthOverLives, judgeWindow, longest, rank, type Calm, type Growth, type Surroundings } from './growth.ts';
 import { lessonFrom, NO_PAST, type Lesson, type Past } from './lesson.ts';
 import type { Policy } from './policy.ts';
 import { forgottenUntil, HITS } from './replay-stops.ts';
@@ -53,6 +53,7 @@ export class Lifetime {
   readonly #hits: Uint16Array;
   readonly #passing: (Growth | undefined)[] = [];
   #own: Growth | undefined;
+  #overLives: Growth | undefined;
   /** Resolutions at which `advance` last found more than calm, a bit each. */
   stirred = 0;
   /** Per resolution: growth that it shows together with its replicas. */
@@ -82,7 +83,7 @@ export class Lifetime {
 
   /** Growth that opened or keeps the verdict, seen by itself or else together with its replicas; undefined while none passes. */
   get leak(): Growth | undefined {
-    return this.#own ?? longest(this.#shared);
+    return this.#own ?? longest(this.#shared) ?? this.#overLives;
   }
 
   get tellsHeap(): boolean {
@@ -237,6 +238,9 @@ export class Lifetime {
       if ((this.#stale & (1 << index)) !== 0) this.#judgeResolution(index, this.#at(index, around));
     this.#stale = 0;
     this.#choose();
+    const { takenBack } = this.past;
+    const widthMs = this.#policy.levelMs[this.#cascade.finest] as number;
+    this.#overLives = takenBack && growthOverLives(takenBack, this.lastLevel, widthMs, around, this.#policy);
   }
 
   /** What earlier lifetimes teach depends on the width of the block: it is written over for each, the rest is the same for all. */

@@ -3,12 +3,14 @@ import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import { serviceKey } from './incidents.ts';
 import { compareVersions, type Aged } from './canary.ts';
+import { FIRST_DAY_SHARE } from './growth.ts';
 import type { Lesson, Past } from './lesson.ts';
 import { Lifetime } from './lifetime.ts';
 import type { Policy } from './policy.ts';
 import { judgeReplicas } from './replicas.ts';
 import { recurringFrom } from './recurrence.ts';
 import { firstAfter, speaksUntil } from './series-time.ts';
+import { takenBack } from './taken-back.ts';
 import { judgeLifetime } from './verdict.ts';
 import { poolJudgements } from './pool.ts';
 
@@ -184,7 +186,8 @@ export class ServiceHistory {
     const ended = [...this.#ended];
     for (const [quiet, lesson] of this.#quiet) if (quiet !== lifetime && quiet.firstTime < lifetime.identity.startedAt) ended.push(lesson);
     const own = ended.filter((one) => one.replica === replica);
-    const teachers = (own.length > 0 ? own : ended).slice(-8);
+    const alike = own.length > 0 ? own : ended;
+    const teachers = alike.slice(-8);
     // Lifetimes that grew alike, each until it was restarted, say that this one will; the level they reached is no level held.
     const since = recurringFrom(teachers);
     const settled = teachers.slice(0, since).filter(({ settledMs }) => settledMs > 0);
@@ -200,6 +203,7 @@ export class ServiceHistory {
       recurringGrowth: teachers
         .slice(since)
         .reduce((sum, { middleGrowth, lateGrowth, recurringGrowth }) => sum + Math.max(recurringGrowth, middleGrowth + lateGrowth), 0),
+      takenBack: takenBack(alike, FIRST_DAY_SHARE * this.#policy.settledMs),
     };
   }
 }

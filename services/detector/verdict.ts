@@ -60,7 +60,8 @@ export function judgeLifetime(lifetime: Lifetime, at: number, policy: Policy): J
   const warmUp = at < lifetime.warmAt + policy.minWatchMs || calm === undefined;
   const verdict: Verdict = leak !== undefined ? 'leak' : warmUp ? 'undecided' : VERDICT_OF[calm];
   const reason = leak !== undefined ? 'keeps-growing' : warmUp ? 'warming-up' : calm === 'passes' ? 'needs-confirmation' : calm;
-  const since = growth !== undefined && growth.slope > 0 ? sinceOnset(lifetime, growth) : undefined;
+  const inOneLife = growth !== undefined && growth.takenBack === undefined && growth.slope > 0;
+  const since = inOneLife ? sinceOnset(lifetime, growth) : undefined;
   const slope = slopeOf(since?.trend ?? growth, since?.usualSlope);
   const around = lifetime.surroundings();
   const limitBytes = around.limitBytes;
@@ -97,7 +98,7 @@ export function judgeLifetime(lifetime: Lifetime, at: number, policy: Policy): J
     exhaustsAt: climbing ? reach(slope.value) : null,
     exhaustsEarliest: climbing ? reach(slope.high) : null,
     exhaustsLatest: climbing ? reach(slope.low) : null,
-    onsetAt: since?.onsetAt ?? null,
+    onsetAt: since?.onsetAt ?? growth?.takenBack?.since ?? null,
     confidence: confidenceOf(leak, verdict),
     instances: verdict === 'leak' ? [identity.instance] : [],
     fit: since === undefined ? null : lineOf(since),

@@ -33,7 +33,8 @@ export const FAMILY_NOTES: Readonly<Record<string, string>> = {
     'no settled past: the same curve as a cache, so most of half the way is watched; where garbage may be, nearly all of it',
   accelerating: 'slow at first, so most of the time is over before most of the growth has happened',
   'behind a filling cache': 'a line beneath a bend shows once the bend is over; until then there is no settled past',
-  'reset by daily restarts': 'growth that earlier lifetimes ended in counts as watched; a warm-up of the size of a day of leaking hides it',
+  'reset by daily restarts':
+    'growth that earlier lifetimes ended in counts as watched; what the day hides shows against lives from before the leak',
   'behind heavy noise': 'wider blocks, longer windows, and the mean of its replicas until it is significant',
   'with gaps': 'regression on real timestamps; a gap that lasts from onset to exhaustion hides it',
   machine: 'jobs that ramp up over hours, level changes, drifts: a job that grows in a line is growth until it stops',

@@ -129,6 +129,10 @@ block is a deeper floor. Windows of 10 to 40 blocks at every width are judged as
    effective sample size (\`levelling-off\`, \`logarithmic-creep\`). A line beneath a curve that settles is a line: a leak behind a cache.
 7. **Not the load**: least squares on time and request rate together (\`follows-load\`).
 
+A leak that restarts take back before one life shows it is looked for over lives: those from some restart on must have grown more than
+those before, in as long a life and from the same time of day, so that warm-up and the day's load cancel (Student's t at the likeliest
+restart). Seven lives are needed, three of them leaking; it is over with the first that does not.
+
 Replicas of one version that run side by side are judged together too: the mean of their blocks, aligned by time, has less noise than each
 and must pass the same gates. What it shows is said of those (two at least) that grow themselves; a leak of one is found by itself.
 What replicas share, as a load, the mean does not lessen; so they are judged together only once a first day of the service has passed.
@@ -195,6 +199,7 @@ ${familyRows(mine).join('\n')}
 - Load that rises for a week with no request rate to see it by is growth without a visible cause.
 - Leaks slower than 3 % of the level over the longest window, or within the noise of the floor, are not seen.
 - Resident memory alone of a heap that commits pages as it goes and never gives them back is the same curve as a leak.
-- Restarts that reset a slow leak each day, with a warm-up of the size of the day's growth, hide it.
+- Restarts that reset a slow leak each day hide it where no lives without it were seen before, where they come at another time each day, or
+  where a life grows by less than a hundredth of its level.
 `;
 }

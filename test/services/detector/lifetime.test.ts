@@ -27,8 +27,8 @@ function watch(level: (minute: number) => number, days: number, more: Record<str
   return { leakedAt, pooled };
 }
 
-/** Lives of `hours` one after the other, each with its level by its age; returns how many of them were found leaking. */
-function watchLives(hours: number, lives: number, level: (minute: number, life: number) => number): number {
+/** Lives of `hours` one after the other, each with its level by its age; returns which of them were found leaking. */
+function watchLives(hours: number, lives: number, level: (minute: number, life: number) => number): number[] {
   const history = new ServiceHistory('shop', '', policy);
   const leaking = new Set<number>();
   for (let life = 0; life < lives; life += 1) {
@@ -46,19 +46,34 @@ function watchLives(hours: number, lives: number, level: (minute: number, life: 
       if (history.hasLeak()) leaking.add(life);
     }
   }
-  return leaking.size;
+  return [...leaking];
 }
 
 describe('lives of hours', () => {
   // The level of a warm-up that is not over when the life ends looks like growth in each of them.
   it('that end in their warm-up teach the level they reach', () => {
     const warming = (minute: number, life: number) => 420 - 120 * Math.exp(-minute / 90) + 5 * noise(minute + 977 * life);
-    expect(watchLives(2, 40, warming)).toBe(0);
+    expect(watchLives(2, 40, warming)).toEqual([]);
   });
 
   it('that climb most of the way to their limit are a leak', () => {
     const crashing = (minute: number, life: number) => 300 + 3.6 * minute + 4 * noise(minute + 977 * life);
-    expect(watchLives(3, 5, crashing)).toBeGreaterThanOrEqual(3);
+    expect(watchLives(3, 5, crashing).length).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe('lives of a day whose load hides what they grow by', () => {
+  /** From 300 MB at night to 340 MB at noon, and `grown` MB by the end of the day. */
+  const day = (minute: number, life: number, grown: number) =>
+    320 - 20 * Math.cos((2 * Math.PI * minute) / 1440) + 4 * noise(minute + 977 * life) + (grown * minute) / 1440;
+
+  it('are found leaking together until one of them does not', () => {
+    const leaking = watchLives(24, 20, (minute, life) => day(minute, life, life >= 7 && life < 15 ? 18 : 0));
+    expect(leaking).toEqual([12, 13, 14, 15]);
+  });
+
+  it('are steady where all grow alike, or none', () => {
+    expect(watchLives(24, 15, (minute, life) => day(minute, life, 0))).toEqual([]);
   });
 });
 

@@ -8,6 +8,10 @@ const lesson = (middleGrowth: number, lateGrowth: number, recurringGrowth = 0): 
   middleGrowth,
   lateGrowth,
   lastLevel: 500,
+  livedMs: 86_400_000,
+  growth: middleGrowth + lateGrowth,
+  heapGrowth: Number.NaN,
+  grownMs: 57_600_000,
   recurringGrowth,
 });
 
