@@ -93,6 +93,8 @@ const FIRST_DAY_DOUBT = 1.4;
 /** What has been seen for less than this share of `settledMs` has not shown it. */
 export const FIRST_DAY_SHARE = 0.8;
 const NO_LIMIT_DOUBT = 1.2;
+/** However doubtful, so near to its limit there is no time left to wait. */
+const MOST_UNSETTLED = 0.88;
 /** Growth of this share of the largest rise that came back (that was seen at all, of what may be garbage) is no news. */
 const USUAL_RISE = 0.2;
 const USUAL_GARBAGE = 0.6;
@@ -260,8 +262,8 @@ function patience(
   const known = (level.time.at(-1) as number) - around.knownSince;
   // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.
   const doubt = (known < FIRST_DAY_SHARE * policy.settledMs ? FIRST_DAY_DOUBT : 1) * (around.limitBytes > 0 ? 1 : NO_LIMIT_DOUBT);
-  const unsettled = Math.min(policy.patienceCollection, (mayBeGarbage ? policy.patienceGarbage : policy.patienceUnsettled) * doubt);
-  const unsettledShare = unsettled * Math.min(1, ((garbage === 'possible' ? 4 : 2) * policy.longWatchMs) / watched);
+  const unsettled = Math.min(MOST_UNSETTLED, (mayBeGarbage ? policy.patienceGarbage : policy.patienceUnsettled) * doubt);
+  const unsettledShare = unsettled * Math.min(1, ((mayBeGarbage ? 4 : 2) * policy.longWatchMs) / watched);
   return unsettledShare + (settledShare - unsettledShare) * surprise;
 }
 

@@ -93,7 +93,7 @@ export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Poli
     // A demonstration has minutes only: it takes more on trust.
     patienceUnsettled: Math.min(0.6, (profile === 'minutes' ? 0.215 : 0.42) * patience),
     patienceGarbage: Math.min(0.85, (profile === 'minutes' ? 0.215 : 0.8) * patience),
-    patienceCollection: 0.88,
+    patienceCollection: 0.94,
     minSignificance: 4.5,
     minGrowthShare: 0.03,
     minGrowthBytes: 1_000_000,
