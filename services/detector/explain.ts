@@ -106,5 +106,7 @@ function leakSentence(facts: Facts, speed: string, watched: string): string {
   }
   const replicas = facts.growth?.replicas ?? 1;
   const together = replicas > 1 ? `, seen over ${String(replicas)} instances together` : '';
-  return `keeps growing ${speed}${where === '' ? '' : ` ${where}`} for ${watched}${together}, now ${bytesText(facts.lifetime.lastLevel)}${end}`;
+  const stepAt = facts.growth?.stepAt;
+  const daily = stepAt === undefined ? '' : `, in a step a day about ${new Date(stepAt).toISOString().slice(11, 16)} UTC`;
+  return `keeps growing ${speed}${where === '' ? '' : ` ${where}`} for ${watched}${daily}${together}, now ${bytesText(facts.lifetime.lastLevel)}${end}`;
 }

@@ -76,6 +76,8 @@ export interface Growth {
   readonly bytesPerLoad: number;
   /** How many replicas were judged together to see it; 1 = the instance by itself. */
   readonly replicas: number;
+  /** When it last went up, ms UTC, where it does so in a step a day. */
+  readonly stepAt?: number;
   /** Where it shows over many lives only. */
   readonly takenBack?: TakenBack;
 }
@@ -230,7 +232,7 @@ export function growthOverLives(
  * The share of the way to the limit that must have been watched. Growth out of a settled past is news; growth that has been there
  * since the process began may be a cache filling, and by Lindy's law the chance that it lasts to the limit is the share itself.
  */
-function patience(
+export function patience(
   level: Resolution,
   from: number,
   watched: number,
@@ -281,7 +283,7 @@ function driftBefore(level: Resolution, from: number): number {
 type Garbage = 'none' | 'possible' | 'known';
 
 /** May the growth be garbage that a full collection will take away? Known from the live heap where a runtime tells it. */
-function garbageOf({ time, heapUsed, heapHigh, heapLive }: Resolution, from: number, slope: number): Garbage {
+export function garbageOf({ time, heapUsed, heapHigh, heapLive }: Resolution, from: number, slope: number): Garbage {
   const to = time.length;
   const growth = slope * ((time[to - 1] as number) - (time[from] as number));
   const used = rise(heapUsed, from, to);

@@ -2,12 +2,13 @@
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import { AgeProfile } from './age-profile.ts';
 import { Cascade } from './cascade.ts';
-import { growthOverLives, judgeWindow, longest, rank, type Calm, type Growth, type Surroundings } from './growth.ts';
+import { FIRST_DAY_SHARE, growthOverLives, judgeWindow, longest, rank, type Calm, type Growth, type Surroundings } from './growth.ts';
 import { lessonFrom, NO_PAST, type Lesson, type Past } from './lesson.ts';
 import type { Policy } from './policy.ts';
 import { forgottenUntil, HITS } from './replay-stops.ts';
 import { newReading, type Resolution } from './resolution.ts';
 import { firstAfter, lastBaseStart } from './series-time.ts';
+import { judgeStairs } from './stairs.ts';
 import { Teeth } from './teeth.ts';
 
 export type MemorySignal = 'anon' | 'rss' | 'working_set' | 'heap_live' | 'heap_used';
@@ -53,6 +54,7 @@ export class Lifetime {
   readonly #hits: Uint16Array;
   readonly #passing: (Growth | undefined)[] = [];
   #own: Growth | undefined;
+  #stairs: Growth | undefined;
   #overLives: Growth | undefined;
   /** Resolutions at which `advance` last found more than calm, a bit each. */
   stirred = 0;
@@ -83,7 +85,7 @@ export class Lifetime {
 
   /** Growth that opened or keeps the verdict, seen by itself or else together with its replicas; undefined while none passes. */
   get leak(): Growth | undefined {
-    return this.#own ?? longest(this.#shared) ?? this.#overLives;
+    return this.#own ?? longest(this.#shared) ?? this.#stairs ?? this.#overLives;
   }
 
   get tellsHeap(): boolean {
@@ -262,6 +264,7 @@ export class Lifetime {
   #judgeResolution(index: number, around: Surroundings): void {
     const level = this.#cascade.level(index);
     this.#shared[index] = undefined;
+    if (level.widthMs * 24 === FIRST_DAY_SHARE * this.#policy.settledMs) this.#stairs = judgeStairs(level, around, this.#policy);
     for (let position = 0; position < WINDOWS.length; position += 1) {
       const key = index * WINDOWS.length + position;
       const growth = judgeWindow(level, WINDOWS[position] as number, around, this.#policy);

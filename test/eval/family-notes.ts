@@ -24,7 +24,7 @@ export const FAMILY_NOTES: Readonly<Record<string, string>> = {
   linear: 'the plain case',
   'very slow': '8 to 15 % in all, with noise of nearly that size: significance takes days, and a short history may end first',
   'per request': 'grows with the load; a line on wider blocks',
-  staircase: 'a step a day: two steps are a level shift, three even ones a leak, so long ones are found early and short ones late',
+  staircase: 'a step a day: the second one tells it, where the day itself moves less than a step; else the third, evenly apart',
   'under a deep sawtooth': 'only the floor of blocks wider than the period rises; without a live heap it may be garbage',
   native: 'the heap is flat beneath it',
   'one replica of five': 'judged by itself, named by instance',

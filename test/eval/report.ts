@@ -125,6 +125,7 @@ block is a deeper floor. Windows of 10 to 40 blocks at every width are judged as
    short of half the way to their limit, are warm-ups: what they reach is what their like reach.
 4. **Still growing**: the later half grows nearly as much as the earlier (\`flattening\`).
 5. **Not a few steps**: one to three constant pieces against the line, by least squares; even stairs are a job that leaks (\`level-shift\`).
+   Two steps as high as each other and a day apart, flat before, between and after, are told at once as a job that runs daily.
 6. **A line rather than a bend**: saturating and logarithmic curves on a grid of time constants, compared by Schwarz' criterion with the
    effective sample size (\`levelling-off\`, \`logarithmic-creep\`). A line beneath a curve that settles is a line: a leak behind a cache.
 7. **Not the load**: least squares on time and request rate together (\`follows-load\`).

@@ -62,6 +62,47 @@ describe('lives of hours', () => {
   });
 });
 
+describe('a job that runs every day at two', () => {
+  const hour = 60;
+  const day = 24 * hour;
+  /** Steps of so many MB at these minutes, above a load of 10 MB by day. */
+  const stairs =
+    (...steps: readonly (readonly [minute: number, bytes: number])[]) =>
+    (minute: number) =>
+      300 +
+      10 * Math.sin((2 * Math.PI * minute) / day) +
+      2 * noise(minute) +
+      steps.reduce((sum, [at, mb]) => sum + (minute < at ? 0 : mb), 0);
+  const [second, third] = [3 * day + 2 * hour, 4 * day + 2 * hour];
+
+  it('and leaks each time is found by its second run', () => {
+    const { leakedAt = Number.NaN, pooled } = watch(stairs([second, 40], [third, 40]), 5);
+    expect(leakedAt).toBeGreaterThan(third);
+    expect(leakedAt).toBeLessThan(third + 7 * hour);
+    expect(pooled).toMatchObject({ verdict: 'leak', explanation: expect.stringContaining('in a step a day about 02:00 UTC') as string });
+    expect((pooled?.slopeBytesPerHour ?? 0) / ((40 * MB) / 24)).toBeCloseTo(1, 0);
+  });
+
+  it.each([
+    ['takes memory once', stairs([second, 80])],
+    ['takes half as much the second time', stairs([second, 55], [third, 25])],
+    ['runs at another time the second day', stairs([second, 40], [third - 7 * hour, 40])],
+    [
+      'gives back what it took',
+      (minute: number) => stairs()(minute) + (minute > second && minute % day < 8 * hour && minute % day > 2 * hour ? 40 : 0),
+    ],
+  ])('and %s is none', (_, level) => {
+    expect(watch(level, 6).leakedAt).toBeUndefined();
+  });
+
+  it('is told from memory that flows away all day', () => {
+    const slow = (minute: number) => stairs()(minute) + Math.max(0, (40 * (minute - second)) / day);
+    const { leakedAt = Number.NaN } = watch(slow, 6);
+    // Not by steps, but by the gates for slopes.
+    expect(leakedAt).toBeGreaterThan(second + 28 * hour);
+  });
+});
+
 describe('lives of a day whose load hides what they grow by', () => {
   /** From 300 MB at night to 340 MB at noon, and `grown` MB by the end of the day. */
   const day = (minute: number, life: number, grown: number) =>
