@@ -82,6 +82,9 @@ export interface Growth {
   readonly takenBack?: TakenBack;
 }
 
+/** Of growth that nothing bounds or explains, seen in one instance. */
+export const OF_ITSELF = { ceilingBytes: Number.NaN, bytesPerLoad: Number.NaN, replicas: 1 } as const;
+
 const BOUNDED_ADVANTAGE = 2;
 /** Growth of the later half over that of the earlier. */
 const LEAST_LATE_GROWTH = 0.55;
@@ -164,9 +167,7 @@ export function judgeWindow(
     left,
     share,
     neededShare,
-    ceilingBytes: Number.NaN,
-    bytesPerLoad: Number.NaN,
-    replicas: 1,
+    ...OF_ITSELF,
   };
   const fail = (reason: GrowthReason, more: Partial<Growth> = {}): Growth => ({ ...growth, ...more, reason });
   if (trend.slope <= 0) return fail('flat');
@@ -221,9 +222,7 @@ export function growthOverLives(
     left,
     share,
     neededShare: policy.patienceSettled,
-    ceilingBytes: Number.NaN,
-    bytesPerLoad: Number.NaN,
-    replicas: 1,
+    ...OF_ITSELF,
     takenBack,
   };
 }

@@ -14,6 +14,7 @@ it.each([
   ['a leak', true, (minute: number) => 300 + 0.1 * Math.max(0, minute - 1440) + 2 * noise(minute)],
   ['a leak that has just begun', true, (minute: number) => 300 + 0.6 * Math.max(0, minute - 3600) + 2 * noise(minute)],
   ['a leak that is over', true, (minute: number) => 300 + 0.15 * Math.max(0, Math.min(minute, 3600) - 1440) + 2 * noise(minute)],
+  ['a job that leaks each day', true, (minute: number) => 300 + 60 * Math.max(0, Math.floor((minute - 120) / 1440)) + 2 * noise(minute)],
   ['a daily rhythm', false, (minute: number) => 400 + 80 * Math.sin((2 * Math.PI * minute) / 1440) + noise(minute)],
 ])('of %s ends as judging all of it does, whenever it ends', (_, leaks, level) => {
   const count = 3 * 1440;
@@ -48,6 +49,33 @@ it('of replicas that leak behind their noise ends as judging all of it does, whe
     if (all.history.judge(at).instances.some(({ explanation }) => explanation.includes('instances together'))) together += 1;
   }
   expect(together).toBeGreaterThan(0);
+});
+
+it('of lives whose leak restarts take back ends as walking all of it does', () => {
+  const hour = 60 * MINUTE;
+  const lives = Array.from({ length: 15 }, (_, life) =>
+    seriesOf({
+      blockMs: hour,
+      count: 24,
+      from: START + life * 24 * hour,
+      identity: { instance: 'shop-0', lifetime: `life-${String(life)}` },
+      columns: {
+        rssMin: (block) =>
+          (320 - 20 * Math.cos((2 * Math.PI * block) / 24) + 2 * noise(block + 977 * life) + (life < 7 ? 0 : 0.75 * block)) * MB,
+        memoryLimitLast: () => 1000 * MB,
+        sampleCount: () => 60,
+        timeLast: (block) => START + (life * 24 + block + 1) * hour - MINUTE,
+      },
+    }),
+  );
+  for (const to of [9.5, 12.5, 14.5].map((days) => START + days * 24 * hour)) {
+    const [each, some] = [new GridWalk('shop', '', policy, STEP), new GridWalk('shop', '', policy, STEP)];
+    for (let at = START + hour; at <= to; at += hour) each.replay(at, lives, [], to);
+    some.replayAll({ from: START, to, strideMs: hour }, lives, [], to);
+    expect(learned(some)).toEqual(learned(each));
+    expect(some.history.judge(to)).toEqual(each.history.judge(to));
+    expect(some.history.hasLeak()).toBe(to > START + 12 * 24 * hour);
+  }
 });
 
 /** Lifetimes that begin, fall silent, come back, end and overlap, by a seed. */
