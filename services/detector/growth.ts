@@ -95,8 +95,6 @@ const LEAST_SETTLED = 0.3;
 const SETTLED_DRIFT = 0.35;
 /** How much more must be watched before a first day has shown its rhythm, and where the limit is only guessed. */
 const FIRST_DAY_DOUBT = 1.4;
-/** What has been seen for less than this share of `settledMs` has not shown it. */
-export const FIRST_DAY_SHARE = 0.8;
 const NO_LIMIT_DOUBT = 1.2;
 /** However doubtful, so near to its limit there is no time left to wait. */
 const MOST_UNSETTLED = 0.88;
@@ -130,7 +128,7 @@ export function judgeWindow(
   const unsettledPast = from >= 3 && driftBefore(level, from) > SETTLED_DRIFT * (recent - Math.max(started, held));
   // Without a limit twice the level the growth began from stands for it: a level reached by the same growth is no beginning.
   const origin = unsettledPast ? level.firstFloor : Math.max(started, held);
-  const ceiling = around.limitBytes > 0 ? around.limitBytes - around.besideBytes : 2 * origin;
+  const ceiling = ceilingOf(around, origin);
   if (!explaining) {
     // A generous guess at what the fit will say: most growth is far from enough.
     const risen = recent - Math.max(started, held);
@@ -190,6 +188,11 @@ export function judgeWindow(
   return growth;
 }
 
+/** What the level may grow to; where no limit is known twice the level the growth began from stands for it. */
+export function ceilingOf({ limitBytes, besideBytes }: Surroundings, origin: number): number {
+  return limitBytes > 0 ? limitBytes - besideBytes : 2 * origin;
+}
+
 /** A leak that restarts take back, as growth of the life that runs; undefined while what was watched of it is too little. */
 export function growthOverLives(
   takenBack: TakenBack,
@@ -199,9 +202,8 @@ export function growthOverLives(
   policy: Policy,
 ): Growth | undefined {
   const { growth, grownMs, standardError, freedom, lives, since } = takenBack;
-  const ceiling = around.limitBytes > 0 ? around.limitBytes - around.besideBytes : 2 * level;
   const watchedGrowth = lives * growth;
-  const left = Math.max(0, ceiling - level);
+  const left = Math.max(0, ceilingOf(around, level) - level);
   const share = watchedGrowth / (watchedGrowth + left);
   if (share < policy.patienceSettled) return undefined;
   return {
@@ -262,7 +264,7 @@ export function patience(
   const settledShare = policy.patienceSettled * haste * longer(policy.longWatchMs, watched);
   const known = (level.time.at(-1) as number) - around.knownSince;
   // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.
-  const doubt = (known < FIRST_DAY_SHARE * policy.settledMs ? FIRST_DAY_DOUBT : 1) * (around.limitBytes > 0 ? 1 : NO_LIMIT_DOUBT);
+  const doubt = (known < policy.dayMs ? FIRST_DAY_DOUBT : 1) * (around.limitBytes > 0 ? 1 : NO_LIMIT_DOUBT);
   const unsettled = Math.min(MOST_UNSETTLED, (mayBeGarbage ? policy.patienceGarbage : policy.patienceUnsettled) * doubt);
   const unsettledShare = unsettled * Math.min(1, ((mayBeGarbage ? 4 : 2) * policy.longWatchMs) / watched);
   return unsettledShare + (settledShare - unsettledShare) * surprise;

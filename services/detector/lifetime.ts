@@ -2,13 +2,13 @@
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import { AgeProfile } from './age-profile.ts';
 import { Cascade } from './cascade.ts';
-import { FIRST_DAY_SHARE, growthOverLives, judgeWindow, longest, rank, type Calm, type Growth, type Surroundings } from './growth.ts';
+import { growthOverLives, judgeWindow, longest, rank, type Calm, type Growth, type Surroundings } from './growth.ts';
 import { lessonFrom, NO_PAST, type Lesson, type Past } from './lesson.ts';
 import type { Policy } from './policy.ts';
 import { forgottenUntil, HITS } from './replay-stops.ts';
 import { newReading, type Resolution } from './resolution.ts';
 import { firstAfter, lastBaseStart } from './series-time.ts';
-import { judgeStairs } from './stairs.ts';
+import { BLOCKS_A_DAY, judgeStairs } from './stairs.ts';
 import { Teeth } from './teeth.ts';
 
 export type MemorySignal = 'anon' | 'rss' | 'working_set' | 'heap_live' | 'heap_used';
@@ -264,7 +264,7 @@ export class Lifetime {
   #judgeResolution(index: number, around: Surroundings): void {
     const level = this.#cascade.level(index);
     this.#shared[index] = undefined;
-    if (level.widthMs * 24 === FIRST_DAY_SHARE * this.#policy.settledMs) this.#stairs = judgeStairs(level, around, this.#policy);
+    if (level.widthMs * BLOCKS_A_DAY === this.#policy.dayMs) this.#stairs = judgeStairs(level, around, this.#policy);
     for (let position = 0; position < WINDOWS.length; position += 1) {
       const key = index * WINDOWS.length + position;
       const growth = judgeWindow(level, WINDOWS[position] as number, around, this.#policy);

@@ -23,6 +23,8 @@ export interface Policy {
   /** Growth shorter than this needs up to `hastePenalty` more of the way: bursts and batches are short. */
   readonly shortWatchMs: number;
   readonly hastePenalty: number;
+  /** What a rhythm is known by, and where jobs and restarts come again. */
+  readonly dayMs: number;
   /** Settled history that makes growth after it surprising, at most (shorter growth needs less). */
   readonly settledMs: number;
   /** Growth watched for longer than this needs less of the way to the limit. */
@@ -87,6 +89,7 @@ export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Poli
     silenceMs: 7 * 24 * 60 * minute,
     shortWatchMs: 4 * 60 * minute,
     hastePenalty: 2.5,
+    dayMs: 24 * 60 * minute,
     settledMs: 30 * 60 * minute,
     longWatchMs: 36 * 60 * minute,
     patienceSettled: 0.07 * patience,

@@ -3,6 +3,7 @@
  * itself; several that are each too noisy say it together (Student's t of their growth). O(n²), n <= 8.
  */
 import type { Lesson } from './lesson.ts';
+import { meanOf } from './mean.ts';
 
 /** Fewer noisy lifetimes than this say nothing together. */
 const FEWEST = 3;
@@ -30,21 +31,19 @@ function recur(lessons: readonly Lesson[]): boolean {
   const grown = late.map((growth, index) => growth + (middle[index] as number));
   const beyondBend = late.map((growth, index) => growth - LEAST_LATE * (middle[index] as number));
   return (
-    meanOf(grown) > MIN_SHARE * meanOf(lessons.map(({ lastLevel }) => lastLevel)) &&
-    meanOf(middle) > 0 &&
-    meanOf(late) > LIKELY_LATE * meanOf(middle) &&
+    meanOf(grown, itself) > MIN_SHARE * meanOf(lessons, ({ lastLevel }) => lastLevel) &&
+    meanOf(middle, itself) > 0 &&
+    meanOf(late, itself) > LIKELY_LATE * meanOf(middle, itself) &&
     studentT(grown) > MIN_T &&
     studentT(beyondBend) > MIN_LATE_T
   );
 }
 
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
+const itself = (value: number) => value;
 
 /** Mean over its standard error. */
 function studentT(values: readonly number[]): number {
-  const mean = meanOf(values);
+  const mean = meanOf(values, itself);
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1);
   return mean / Math.sqrt(variance / values.length);
 }

@@ -4,8 +4,9 @@
  * is made anew, whenever blocks close, of those the lifetimes keep, so a replay that leaves out moments comes to the same.
  * O(levels · 64 · replicas), and that only when the growth of one of them is past the cheap gates.
  */
-import { FIRST_DAY_SHARE, judgeWindow, longest, type Growth, type Surroundings } from './growth.ts';
+import { judgeWindow, longest, type Growth, type Surroundings } from './growth.ts';
 import { WINDOWS, type Lifetime } from './lifetime.ts';
+import { meanOf } from './mean.ts';
 import type { Policy } from './policy.ts';
 import { HITS } from './replay-stops.ts';
 import { newReading, Resolution } from './resolution.ts';
@@ -62,7 +63,7 @@ function findTogether(alike: readonly Lifetime[], policy: Policy): Map<number, G
   const around = surroundingsOf(sideBySide);
   // The first morning lifts them all, and a mean does not lessen what they share.
   const now = Math.max(...sideBySide.map(({ lastTime }) => lastTime));
-  if (now - around.knownSince < FIRST_DAY_SHARE * policy.settledMs) return found;
+  if (now - around.knownSince < policy.dayMs) return found;
   const excursions: number[] = [];
   let wider: Resolution | undefined;
   for (let index = policy.levelMs.length - 1; index >= finest; index -= 1) {
@@ -176,12 +177,6 @@ function commonTimes([lead, ...others]: readonly Resolution[]): readonly number[
       return times[place] === time;
     });
   return (lead?.time ?? []).filter(isCommon).slice(-KEPT);
-}
-
-function meanOf<Item>(items: readonly Item[], value: (item: Item, position: number) => number): number {
-  let sum = 0;
-  for (const [position, item] of items.entries()) sum += value(item, position);
-  return sum / items.length;
 }
 
 /** The mean of what is known of all; where they differ, what asks for more patience. */

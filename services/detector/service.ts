@@ -3,7 +3,6 @@ import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import type { Judgement } from '../../shared/judgement.ts';
 import { serviceKey } from './incidents.ts';
 import { compareVersions, type Aged } from './canary.ts';
-import { FIRST_DAY_SHARE } from './growth.ts';
 import type { Lesson, Past } from './lesson.ts';
 import { Lifetime } from './lifetime.ts';
 import type { Policy } from './policy.ts';
@@ -203,7 +202,7 @@ export class ServiceHistory {
       recurringGrowth: teachers
         .slice(since)
         .reduce((sum, { middleGrowth, lateGrowth, recurringGrowth }) => sum + Math.max(recurringGrowth, middleGrowth + lateGrowth), 0),
-      takenBack: takenBack(alike, FIRST_DAY_SHARE * this.#policy.settledMs),
+      takenBack: takenBack(alike, this.#policy.dayMs),
     };
   }
 }

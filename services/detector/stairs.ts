@@ -3,13 +3,14 @@
  * knew neither. A single jump comes back to nothing in the difference to the day before, a slope fills the treads, a load leaves its
  * own day in what is left between them. Blocks of an hour; O(n log n), n <= 64.
  */
-import { garbageOf, OF_ITSELF, patience, type Growth, type Surroundings } from './growth.ts';
+import { ceilingOf, garbageOf, OF_ITSELF, patience, type Growth, type Surroundings } from './growth.ts';
 import type { Policy } from './policy.ts';
 import { middleOf, type Resolution } from './resolution.ts';
 import { medianOf } from './trend.ts';
 
+/** Those of an hour are looked at. */
+export const BLOCKS_A_DAY = 24;
 /** Blocks. */
-const DAY = 24;
 const SHORTEST_BEFORE = 12;
 const SHORTEST_TREAD = 4;
 /** The job runs so much earlier or later. */
@@ -47,12 +48,11 @@ export function judgeStairs(level: Resolution, around: Surroundings, policy: Pol
   const now = middleOf(floor[to - 3] as number, floor[to - 2] as number, floor[to - 1] as number);
   const grown = now - held;
   if (grown < LEAST_NEW * (now - before) || grown < policy.minGrowthShare * before || grown < policy.minGrowthBytes) return undefined;
-  const ceiling = around.limitBytes > 0 ? around.limitBytes - around.besideBytes : 2 * held;
-  const left = Math.max(0, ceiling - now);
+  const left = Math.max(0, ceilingOf(around, held) - now);
   const share = grown / (grown + left);
   const fromTime = time[first] as number;
   const toTime = time[to - 1] as number;
-  const slope = height / (DAY * widthMs);
+  const slope = height / (BLOCKS_A_DAY * widthMs);
   const neededShare = patience(level, first, toTime - fromTime, grown, garbageOf(level, from, slope), around, policy);
   if (share < neededShare) return undefined;
   const jumped = 2 * (floor[second - 1] as number) < (floor[second] as number) + (floor[second - 2] as number);
@@ -64,7 +64,7 @@ export function judgeStairs(level: Resolution, around: Surroundings, policy: Pol
     fromTime,
     toTime,
     slope,
-    standardError: between / (DAY * widthMs),
+    standardError: between / (BLOCKS_A_DAY * widthMs),
     significance: height / between,
     effectiveSize: 3,
     noise: between,
@@ -81,10 +81,10 @@ export function judgeStairs(level: Resolution, around: Surroundings, policy: Pol
 
 function stairsOf({ time, floor, widthMs }: Resolution): Stairs | undefined {
   const to = floor.length;
-  const second = steepest(floor, to - DAY, to - SHORTEST_TREAD);
-  const first = steepest(floor, second - DAY - UNPUNCTUAL, second - DAY + UNPUNCTUAL);
+  const second = steepest(floor, to - BLOCKS_A_DAY, to - SHORTEST_TREAD);
+  const first = steepest(floor, second - BLOCKS_A_DAY - UNPUNCTUAL, second - BLOCKS_A_DAY + UNPUNCTUAL);
   if (second < 0 || first < SHORTEST_BEFORE) return undefined;
-  const from = Math.max(0, first - DAY);
+  const from = Math.max(0, first - BLOCKS_A_DAY);
   // Where blocks are missing a day is another number of them.
   if ((time[to - 1] as number) - (time[from] as number) !== (to - 1 - from) * widthMs) return undefined;
   const rises = [rise(floor, first + 1, second - 1, first - 1), rise(floor, second + 1, to, second - 1)] as const;
@@ -121,6 +121,7 @@ function riseAt(floor: ArrayLike<number>, index: number): number {
 function rise(floor: ArrayLike<number>, from: number, to: number, until: number): number {
   const differences: number[] = [];
   for (let index = from; index < to; index += 1)
-    if (index >= DAY && index - DAY <= until) differences.push((floor[index] as number) - (floor[index - DAY] as number));
+    if (index >= BLOCKS_A_DAY && index - BLOCKS_A_DAY <= until)
+      differences.push((floor[index] as number) - (floor[index - BLOCKS_A_DAY] as number));
   return medianOf(differences);
 }

@@ -1,9 +1,10 @@
 /**
  * A leak that restarts take back before any one life shows it: lives from some restart on grow more than those before grew, in as
  * long a life and from the same time of day, so that warm-up and the day's load cancel (differential analysis: Matias, Andrzejak,
- * Trivedi 2014). The restart is the one with the largest t of Student, as a change point of a mean. O(n²) for n <= 64 lives, asked
- * when one of them ends.
+ * Trivedi 2014). The restart is the one with the largest t of Student, as a change point of a mean. O(n³) for n <= 64 lives of
+ * half a day and more, asked when one of them ends.
  */
+import { meanOf } from './mean.ts';
 import { studentZ } from './student.ts';
 
 /** What is asked of one ended life: ms and bytes. `growth` and `heapGrowth` are over the last `grownMs` of it, NaN = not known. */
@@ -156,8 +157,4 @@ function isLeak({ after, growth }: Difference): boolean {
 function isSameTime(one: Life, other: Life, dayMs: number): boolean {
   const apart = Math.abs(one.startedAt - other.startedAt) % dayMs;
   return Math.min(apart, dayMs - apart) <= TIME_OF_DAY * dayMs;
-}
-
-function meanOf<Item>(items: readonly Item[], value: (item: Item) => number): number {
-  return items.reduce((sum, item) => sum + value(item), 0) / items.length;
 }
