@@ -1,6 +1,7 @@
 /**
  * The strict scorer: a leak counts when an incident opens at or after its onset and before exhaustion; any incident on a benign
- * service, or before the onset, is a false alarm. Intervals are bootstrapped over services.
+ * service, or before the onset, is a false alarm. Precision, and so F1, counts services: one that alarms falsely, however often, is one
+ * wrong; the rate of false alarms counts each. Intervals are bootstrapped over services.
  */
 import { weeksOf, type Case } from './corpus-case.ts';
 import { createRandom } from './random.ts';
@@ -84,6 +85,8 @@ export interface Score {
   readonly precision: number;
   readonly recall: number;
   readonly f1: number;
+  /** Were every false alarm counted, not every service with one. */
+  readonly f1OfAlarms: number;
   readonly falseAlarmsPer100Weeks: number;
   readonly medianDelay: number;
   readonly p90Delay: number;
@@ -95,14 +98,16 @@ export function scoreOf(outcomes: readonly Outcome[]): Score {
   const leaks = outcomes.filter((one) => one.leaks);
   const found = leaks.filter((one) => one.found).length;
   const falseAlarms = sum(outcomes, (one) => one.falseAlarms);
-  const precision = found + falseAlarms > 0 ? found / (found + falseAlarms) : 1;
+  const wrong = outcomes.filter((one) => one.falseAlarms > 0).length;
+  const precision = found + wrong > 0 ? found / (found + wrong) : 1;
   const recall = leaks.length > 0 ? found / leaks.length : Number.NaN;
   const delays = leaks.flatMap(({ delay }) => (delay === undefined ? [] : [delay])).sort((a, b) => a - b);
   return {
     cases: outcomes.length,
     precision,
     recall,
-    f1: precision + recall > 0 ? (2 * precision * recall) / (precision + recall) : 0,
+    f1: harmonic(precision, recall),
+    f1OfAlarms: harmonic(found + falseAlarms > 0 ? found / (found + falseAlarms) : 1, recall),
     falseAlarmsPer100Weeks: (100 * falseAlarms) / sum(outcomes, (one) => one.weeks),
     medianDelay: at(delays, 0.5),
     p90Delay: at(delays, 0.9),
@@ -110,6 +115,8 @@ export function scoreOf(outcomes: readonly Outcome[]): Score {
     covered: shareOf(outcomes.flatMap(({ covered }) => (covered === undefined ? [] : [covered]))),
   };
 }
+
+const harmonic = (precision: number, recall: number) => (precision + recall > 0 ? (2 * precision * recall) / (precision + recall) : 0);
 
 /** 95 % interval of one figure. */
 export function bootstrap(outcomes: readonly Outcome[], figure: (score: Score) => number, rounds = 400): readonly [number, number] {

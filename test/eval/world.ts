@@ -126,6 +126,9 @@ function loadAt(world: World, t: number, jitter: number): number {
   return Math.max(0.02, (1 + world.loadDaily * day) * weekend * world.loadTrend(t) * (1 + 0.05 * jitter));
 }
 
+/** Limit over the highest reading without a leak, at least. */
+const HEADROOM = 1.02;
+
 interface Line {
   readonly lifetime: CaseLifetime;
   /** Megabytes the leak has added, per sample. */
@@ -219,7 +222,7 @@ export function live(world: World, plan: Plan, family: string, name: string): Ca
       if (line.lifetime.time.length > 2) lines.push(line);
     }
   }
-  const limit = world.limitShare > 0 ? Math.round(world.limitShare * peakWithoutLeak(lines)) : 0;
+  const limit = world.limitShare > 0 ? Math.round(limitFor(world.limitShare, lines)) : 0;
   for (const line of lines) (line.lifetime as { limit: number }).limit = limit;
   const planned = plan.leak === undefined ? undefined : truthOf(lines, plan.leak, limit);
   // A leak whose replica ended before it began is none.
@@ -228,12 +231,11 @@ export function live(world: World, plan: Plan, family: string, name: string): Ca
   return { name, family, truth, lifetimes: lines.map(({ lifetime }) => lifetime).filter(({ time }) => time.length > 0) };
 }
 
-function peakWithoutLeak(lines: readonly Line[]): number {
-  const own = lines.flatMap(({ lifetime, leaked }) =>
-    lifetime.rss.filter((_, index) => index % 7 === 0).map((rss, index) => rss - (leaked[index * 7] ?? 0)),
-  );
+/** In shares of what it hardly ever passes without a leak; and never below what it does reach, for it would end with no leak at all. */
+function limitFor(share: number, lines: readonly Line[]): number {
+  const own = lines.flatMap(({ lifetime, leaked }) => lifetime.rss.map((rss, index) => rss - (leaked[index] ?? 0)));
   own.sort((a, b) => a - b);
-  return own[Math.floor(own.length * 0.995)] ?? 0;
+  return Math.max(share * (own[Math.floor(own.length * 0.995)] ?? 0), HEADROOM * (own.at(-1) ?? 0));
 }
 
 function truthOf(lines: readonly Line[], leak: NonNullable<Plan['leak']>, limit: number): Truth {
@@ -249,7 +251,9 @@ function truthOf(lines: readonly Line[], leak: NonNullable<Plan['leak']>, limit:
       0,
       time.findIndex((t) => t >= begin),
     );
-    const origin = (rss[at] as number) - (leaked[at] as number);
+    // Its own level, not that of a process that has just started.
+    const own = rss.map((bytes, index) => bytes - (leaked[index] as number)).sort((a, b) => a - b);
+    const origin = limit > 0 ? (rss[at] as number) - (leaked[at] as number) : (own[own.length >> 1] as number);
     const ceiling = limit > 0 ? limit : 2 * origin;
     const reached = time.findIndex((t, index) => t >= begin && (rss[index] as number) >= ceiling);
     const speed = (grown - (leaked[at] as number)) / Math.max(1, (time.at(-1) as number) - begin);
