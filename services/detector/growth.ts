@@ -18,8 +18,6 @@ export interface Surroundings {
   usualRise: number;
   /** For how long earlier lifetimes stayed settled, ms. */
   readonly settledMs: number;
-  /** Was that another version? A new one may simply need more. */
-  readonly newVersion: boolean;
   /** What earlier lifetimes grew by that were growing the same way when they ended, bytes. */
   readonly recurringGrowth: number;
   /** Does the level fall faster than it rises, as garbage does? Where no heap is told, that is the only sign of a collector. */
@@ -30,6 +28,8 @@ export interface Surroundings {
   readonly heapLimitBytes: number;
   /** Resident bytes that the judged signal leaves out (file pages), added to the level when held against the limit. */
   readonly besideBytes: number;
+  /** How many replicas are judged together; 1 = an instance by itself. */
+  readonly replicas: number;
 }
 
 /** Not worth a fit: told by a few comparisons, for most windows most of the time. */
@@ -82,25 +82,32 @@ export interface Growth {
   readonly takenBack?: TakenBack;
 }
 
-/** Of growth that nothing bounds or explains, seen in one instance. */
-export const OF_ITSELF = { ceilingBytes: Number.NaN, bytesPerLoad: Number.NaN, replicas: 1 } as const;
+/** Of growth that nothing bounds or explains. */
+export const UNBOUNDED = { ceilingBytes: Number.NaN, bytesPerLoad: Number.NaN } as const;
 
 const BOUNDED_ADVANTAGE = 2;
 /** Growth of the later half over that of the earlier. */
 const LEAST_LATE_GROWTH = 0.55;
 /** What held for so many times the time of the growth, and for this share of `settledMs` at least, is settled. */
 const SETTLED_OVER_WATCHED = 4;
-const LEAST_SETTLED = 0.3;
+const LEAST_SETTLED = 0.14;
 /** Drift that a settled past may show between its outer thirds, as a share of the growth; a line as long drifts by two thirds. */
 const SETTLED_DRIFT = 0.35;
 /** How much more must be watched before a first day has shown its rhythm, and where the limit is only guessed. */
-const FIRST_DAY_DOUBT = 1.4;
+const FIRST_DAY_DOUBT = 1.6;
 const NO_LIMIT_DOUBT = 1.2;
 /** However doubtful, so near to its limit there is no time left to wait. */
-const MOST_UNSETTLED = 0.88;
-/** Growth of this share of the largest rise that came back (that was seen at all, of what may be garbage) is no news. */
-const USUAL_RISE = 0.2;
-const USUAL_GARBAGE = 0.6;
+const MOST_UNSETTLED = 0.9;
+/** Growth is all news from so many times the largest rise that came back; of what may be garbage, that was seen at all, less so much. */
+const NEWS_OVER_RISE = 1.6;
+const USUAL_GARBAGE = 0.5;
+/** What replicas show together is not the job or the drift of one: so much of the patience is enough. */
+const TOGETHER = 0.4;
+/** Nor is what lives show over weeks, though they are of one process and share its days. */
+const OVER_LIVES = 0.75;
+/** A settled past as long as this share of the growth's time is enough, if long in itself; where teeth may be climbed, as that one. */
+const LEAST_SETTLED_OVER_WATCHED = 0.75;
+const LEAST_SETTLED_OVER_TEETH = 0.3;
 /** Share of its limit above which a heap that was just collected is in trouble whatever it holds. */
 const FULL_HEAP = 0.85;
 
@@ -133,7 +140,7 @@ export function judgeWindow(
     // A generous guess at what the fit will say: most growth is far from enough.
     const risen = recent - Math.max(started, held);
     if (risen < 0.5 * policy.minGrowthShare * started) return 'within-earlier-levels';
-    const least = policy.patienceSettled * longer(policy.longWatchMs, watched);
+    const least = patienceSettled(around, policy) * longer(policy.longWatchMs, watched);
     const known = risen + around.recurringGrowth;
     if (known < 0.6 * least * (known + Math.max(0, ceiling - recent))) return 'needs-patience';
   }
@@ -165,7 +172,8 @@ export function judgeWindow(
     left,
     share,
     neededShare,
-    ...OF_ITSELF,
+    ...UNBOUNDED,
+    replicas: around.replicas,
   };
   const fail = (reason: GrowthReason, more: Partial<Growth> = {}): Growth => ({ ...growth, ...more, reason });
   if (trend.slope <= 0) return fail('flat');
@@ -205,7 +213,8 @@ export function growthOverLives(
   const watchedGrowth = lives * growth;
   const left = Math.max(0, ceilingOf(around, level) - level);
   const share = watchedGrowth / (watchedGrowth + left);
-  if (share < policy.patienceSettled) return undefined;
+  const neededShare = OVER_LIVES * policy.patienceSettled;
+  if (share < neededShare) return undefined;
   return {
     reason: 'passes',
     widthMs,
@@ -223,8 +232,9 @@ export function growthOverLives(
     grown: growth,
     left,
     share,
-    neededShare: policy.patienceSettled,
-    ...OF_ITSELF,
+    neededShare,
+    ...UNBOUNDED,
+    replicas: 1,
     takenBack,
   };
 }
@@ -251,17 +261,17 @@ export function patience(
   const mayBeGarbage = garbage === 'possible' || around.teeth;
   const enough = Math.max(
     Math.min(Math.max(SETTLED_OVER_WATCHED * watched, LEAST_SETTLED * policy.settledMs), policy.settledMs),
-    (mayBeGarbage ? 1 : 0.75) * watched,
+    (mayBeGarbage ? LEAST_SETTLED_OVER_TEETH : LEAST_SETTLED_OVER_WATCHED) * watched,
   );
   // A level that often rose as far before, and came back, may do so again.
   // Teeth of a collector may be climbed one at a time: there any rise counts, elsewhere those that came back.
   const risen = mayBeGarbage ? level.rise(from - 1) : level.excursion(from - 1);
   const rise = Math.max(around.usualRise, from > 0 ? risen : 0);
-  const usual = mayBeGarbage ? USUAL_GARBAGE : USUAL_RISE;
-  const novelty = rise > 0 ? Math.min(1, Math.max(0, (grown / rise - usual) / 1.5)) : 1;
-  const surprise = Math.min(around.newVersion && before < watched && watched < policy.shortWatchMs ? 0.6 : 1, settled / enough) * novelty;
+  const times = rise > 0 ? grown / rise : Number.POSITIVE_INFINITY;
+  const novelty = Math.min(1, Math.max(0, mayBeGarbage ? times - USUAL_GARBAGE : times / NEWS_OVER_RISE));
+  const surprise = Math.min(1, settled / enough) * novelty;
   const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watched / policy.shortWatchMs);
-  const settledShare = policy.patienceSettled * haste * longer(policy.longWatchMs, watched);
+  const settledShare = patienceSettled(around, policy) * haste * longer(policy.longWatchMs, watched);
   const known = (level.time.at(-1) as number) - around.knownSince;
   // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.
   const doubt = (known < policy.dayMs ? FIRST_DAY_DOUBT : 1) * (around.limitBytes > 0 ? 1 : NO_LIMIT_DOUBT);
@@ -270,9 +280,13 @@ export function patience(
   return unsettledShare + (settledShare - unsettledShare) * surprise;
 }
 
+function patienceSettled({ replicas }: Surroundings, policy: Policy): number {
+  return policy.patienceSettled * (replicas > 1 ? TOGETHER : 1);
+}
+
 /** Long watching makes up for a short way, up to a point. */
 function longer(longWatchMs: number, watched: number): number {
-  return Math.min(1, Math.max(0.35, longWatchMs / watched));
+  return Math.min(1, Math.max(0.25, longWatchMs / watched));
 }
 
 /** How far the level had moved by itself before the window. */

@@ -56,7 +56,7 @@ export class Lifetime {
   #own: Growth | undefined;
   #stairs: Growth | undefined;
   #overLives: Growth | undefined;
-  /** Resolutions at which `advance` last found more than calm, a bit each. */
+  /** Resolutions at which `advance` last found growth, however little, a bit each. */
   stirred = 0;
   /** Per resolution: growth that it shows together with its replicas. */
   readonly #shared: (Growth | undefined)[] = [];
@@ -208,7 +208,6 @@ export class Lifetime {
       startedAt: Math.min(this.identity.startedAt, this.firstTime),
       heldBefore: Number.NEGATIVE_INFINITY,
       usualRise: 0,
-      newVersion: this.past.version !== this.identity.version,
       settledMs: this.past.settledMs,
       knownSince: Math.min(this.past.since, this.firstTime),
       recurringGrowth: this.past.recurringGrowth,
@@ -216,6 +215,7 @@ export class Lifetime {
       limitBytes: heapOnly && this.heapLimitBytes > 0 ? this.heapLimitBytes : this.limitBytes,
       heapLimitBytes: this.heapLimitBytes,
       besideBytes: this.signal === 'anon' && this.rssBytes > this.lastLevel ? this.rssBytes - this.lastLevel : 0,
+      replicas: 1,
     };
   }
 
@@ -268,7 +268,7 @@ export class Lifetime {
     for (let position = 0; position < WINDOWS.length; position += 1) {
       const key = index * WINDOWS.length + position;
       const growth = judgeWindow(level, WINDOWS[position] as number, around, this.#policy);
-      if (typeof growth === 'object') this.stirred |= 1 << index;
+      if (typeof growth === 'object' || growth === 'needs-patience') this.stirred |= 1 << index;
       const passes = typeof growth === 'object' && growth.reason === 'passes';
       this.#passing[key] = passes ? growth : undefined;
       this.#hits[key] = passes ? (this.#hits[key] as number) + 1 : 0;

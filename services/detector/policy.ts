@@ -73,7 +73,7 @@ const MINUTE = 60_000;
 const LEVELS = [1, 2, 5, 10, 20, 60, 120, 240, 480, 960, 1920];
 /** `minutes` runs the same rules sixty times faster: a second stands for a minute. */
 const TIME_SCALE: Record<Profile, number> = { production: 1, minutes: 1 / 60 };
-const PATIENCE: Record<AlertLevel, number> = { few: 1.5, normal: 1, early: 0.65 };
+const PATIENCE: Record<AlertLevel, number> = { few: 1.25, normal: 1, early: 0.7 };
 
 export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Policy {
   const minute = MINUTE * TIME_SCALE[profile];
@@ -88,14 +88,14 @@ export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Poli
     quietMs: 45 * minute,
     silenceMs: 7 * 24 * 60 * minute,
     shortWatchMs: 4 * 60 * minute,
-    hastePenalty: 2.5,
+    hastePenalty: 1.75,
     dayMs: 24 * 60 * minute,
     settledMs: 30 * 60 * minute,
-    longWatchMs: 36 * 60 * minute,
-    patienceSettled: 0.07 * patience,
+    longWatchMs: 44 * 60 * minute,
+    patienceSettled: 0.09 * patience,
     // A demonstration has minutes only: it takes more on trust.
-    patienceUnsettled: Math.min(0.6, (profile === 'minutes' ? 0.215 : 0.42) * patience),
-    patienceGarbage: Math.min(0.85, (profile === 'minutes' ? 0.215 : 0.8) * patience),
+    patienceUnsettled: Math.min(0.6, (profile === 'minutes' ? 0.215 : 0.41) * patience),
+    patienceGarbage: Math.min(0.9, (profile === 'minutes' ? 0.215 : 0.9) * patience),
     patienceCollection: 0.94,
     minSignificance: 4.5,
     minGrowthShare: 0.03,

@@ -2,7 +2,7 @@
  * Replicas that run side by side, judged together: the mean of what they hold has less noise than each of them, so that growth they
  * share shows sooner. It must pass the gates that one must pass, and is said of those that grow themselves. Nothing is kept of it: it
  * is made anew, whenever blocks close, of those the lifetimes keep, so a replay that leaves out moments comes to the same.
- * O(levels · 64 · replicas), and that only when the growth of one of them is past the cheap gates.
+ * O(levels · 64 · replicas), and that only when one of them stands above what it held before.
  */
 import { judgeWindow, longest, type Growth, type Surroundings } from './growth.ts';
 import { WINDOWS, type Lifetime } from './lifetime.ts';
@@ -27,7 +27,7 @@ const FEWEST_GROWING = 2;
 /** A rise too slow to come back within the blocks of one width shows at so many wider ones. */
 const WIDER = 3;
 
-/** Tells lifetimes what they show together with their like, where something new of theirs is past the cheap gates. */
+/** Tells lifetimes what they show together with their like, where something of theirs has grown. */
 export function judgeReplicas(running: readonly Lifetime[], policy: Policy): void {
   for (const alike of groups(running)) {
     if (alike.length < FEWEST_GROWING) continue;
@@ -102,8 +102,7 @@ function passes(mean: MeanOfReplicas, around: Surroundings, policy: Policy): Gro
     passing = judgements.filter((one): one is Growth => typeof one === 'object' && one.reason === 'passes');
     windows = passing.map(({ from, to }) => to - from);
   }
-  const growth = longest(passing);
-  return growth === undefined ? undefined : { ...growth, replicas: mean.replicas };
+  return longest(passing);
 }
 
 /** One for all. */
@@ -128,10 +127,6 @@ class MeanOfReplicas {
     const begin = this.#times[0] ?? Number.NaN;
     const before = wider?.time.findLastIndex((time) => time + wider.widthMs / 2 <= begin) ?? -1;
     if (wider !== undefined && before >= 0) this.level.inherit(wider, before);
-  }
-
-  get replicas(): number {
-    return this.#levels.length;
   }
 
   whole(): Resolution {
@@ -189,12 +184,12 @@ function surroundingsOf(replicas: readonly Lifetime[]): Surroundings {
     heldBefore: Number.NEGATIVE_INFINITY,
     usualRise: 0,
     settledMs: Math.min(...all.map(({ settledMs }) => settledMs)),
-    newVersion: all.some(({ newVersion }) => newVersion),
     recurringGrowth: Math.min(...all.map(({ recurringGrowth }) => recurringGrowth)),
     teeth: all.some(({ teeth }) => teeth),
     limitBytes: meanLimit(({ limitBytes }) => limitBytes),
     heapLimitBytes: meanLimit(({ heapLimitBytes }) => heapLimitBytes),
     besideBytes: meanOf(all, ({ besideBytes }) => besideBytes),
+    replicas: replicas.length,
   };
 }
 
