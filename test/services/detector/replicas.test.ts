@@ -4,7 +4,7 @@ import type { Judgement } from '../../../shared/judgement.ts';
 import type { Series } from '../../../shared/series.ts';
 import { GridWalk } from '../../../services/detector/grid-walk.ts';
 import { policyFor } from '../../../services/detector/policy.ts';
-import { MB, START, seriesOf } from './series-of.ts';
+import { MB, noise, START, seriesOf } from './series-of.ts';
 import { replicasBehindNoise } from './noisy-replicas.ts';
 
 const MINUTE = 60_000;
@@ -42,6 +42,24 @@ describe('five replicas that leak behind their noise', () => {
     expect(together?.judgement.confidence).toBeGreaterThan(0.75);
     expect(together?.judgement.confidence).toBeLessThan(0.99);
   });
+});
+
+it('what three show at once needs less of the way to the limit than what one shows', () => {
+  const series = Array.from({ length: 3 }, (_, replica) =>
+    seriesOf({
+      blockMs: MINUTE,
+      count: 4 * DAY,
+      identity: { instance: `shop-${String(replica)}`, lifetime: `life-${String(replica)}` },
+      columns: {
+        rssMin: (minute) => (300 + 0.5 * growing(minute) + 2 * noise(minute + 977 * replica)) * MB,
+        memoryLimitLast: () => 2000 * MB,
+      },
+    }),
+  );
+  const together = (firstLeak(series, 4)?.minute ?? Number.NaN) - 2 * DAY;
+  const alone = (firstLeak([series[0] as Series], 4)?.minute ?? Number.NaN) - 2 * DAY;
+  expect(together).toBeGreaterThan(0);
+  expect(together).toBeLessThan(0.7 * alone);
 });
 
 it('one that does not grow is not named with the others', () => {
