@@ -82,8 +82,8 @@ export interface Growth {
   readonly takenBack?: TakenBack;
 }
 
-/** Of growth that nothing bounds or explains. */
-export const UNBOUNDED = { ceilingBytes: Number.NaN, bytesPerLoad: Number.NaN } as const;
+/** Of growth that nothing bounds or explains, seen in one instance. */
+export const OF_ITSELF = { ceilingBytes: Number.NaN, bytesPerLoad: Number.NaN, replicas: 1 } as const;
 
 const BOUNDED_ADVANTAGE = 2;
 /** Growth of the later half over that of the earlier. */
@@ -105,7 +105,7 @@ const USUAL_GARBAGE = 0.5;
 const TOGETHER = 0.4;
 /** Nor is what lives show over weeks, though they are of one process and share its days. */
 const OVER_LIVES = 0.75;
-/** A settled past as long as this share of the growth's time is enough, if long in itself; where teeth may be climbed, as that one. */
+/** A settled past is as long as this share of the time of the growth at least; where teeth may be climbed one at a time, as the second. */
 const LEAST_SETTLED_OVER_WATCHED = 0.75;
 const LEAST_SETTLED_OVER_TEETH = 0.3;
 /** Share of its limit above which a heap that was just collected is in trouble whatever it holds. */
@@ -172,7 +172,7 @@ export function judgeWindow(
     left,
     share,
     neededShare,
-    ...UNBOUNDED,
+    ...OF_ITSELF,
     replicas: around.replicas,
   };
   const fail = (reason: GrowthReason, more: Partial<Growth> = {}): Growth => ({ ...growth, ...more, reason });
@@ -233,8 +233,7 @@ export function growthOverLives(
     left,
     share,
     neededShare,
-    ...UNBOUNDED,
-    replicas: 1,
+    ...OF_ITSELF,
     takenBack,
   };
 }

@@ -20,7 +20,6 @@ export interface Past {
   readonly excursion: readonly number[];
   /** For how long they stayed settled, ms. */
   readonly settledMs: number;
-  readonly version: string;
   /** Since when the service is known, ms UTC. */
   readonly since: number;
   /** What lifetimes grew by that were still growing in a line when they ended, bytes. */
@@ -29,7 +28,7 @@ export interface Past {
   readonly takenBack?: TakenBack | undefined;
 }
 
-export const NO_PAST: Past = { held: [], excursion: [], settledMs: 0, version: '', since: Number.POSITIVE_INFINITY, recurringGrowth: 0 };
+export const NO_PAST: Past = { held: [], excursion: [], settledMs: 0, since: Number.POSITIVE_INFINITY, recurringGrowth: 0 };
 
 /** What one ended lifetime teaches. */
 export interface Lesson extends Past {
@@ -55,7 +54,6 @@ export interface Lived {
   readonly lastLevel: number;
   /** What its level may grow to; 0 = unknown. */
   readonly ceilingBytes: number;
-  readonly version: string;
 }
 
 export function lessonFrom(lived: Lived, policy: Policy): Lesson {
@@ -90,6 +88,5 @@ export function lessonFrom(lived: Lived, policy: Policy): Lesson {
     held: lived.resolutions.map((one) => one.held()),
     excursion,
     settledMs: lived.warmMs / 2,
-    version: lived.version,
   };
 }

@@ -323,7 +323,6 @@ export class Lifetime {
       warmMs: Math.max(0, this.lastTime - this.warmAt),
       lastLevel: this.lastLevel,
       ceilingBytes: limitBytes > 0 ? limitBytes - besideBytes : 0,
-      version: this.identity.version,
     };
     return lessonFrom(lived, this.#policy);
   }

@@ -95,7 +95,7 @@ export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Poli
     patienceSettled: 0.09 * patience,
     // A demonstration has minutes only: it takes more on trust.
     patienceUnsettled: Math.min(0.6, (profile === 'minutes' ? 0.215 : 0.41) * patience),
-    patienceGarbage: Math.min(0.9, (profile === 'minutes' ? 0.215 : 0.9) * patience),
+    patienceGarbage: (profile === 'minutes' ? 0.215 : 0.9) * patience,
     patienceCollection: 0.94,
     minSignificance: 4.5,
     minGrowthShare: 0.03,

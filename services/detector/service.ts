@@ -197,7 +197,6 @@ export class ServiceHistory {
       ),
       excursion: width.map((_, index) => Math.max(0, ...teachers.map(({ excursion }) => excursion[index] ?? 0))),
       settledMs: settled.reduce((sum, { settledMs }) => sum + settledMs, 0),
-      version: settled.at(-1)?.version ?? lifetime.identity.version,
       since: this.#since,
       recurringGrowth: teachers
         .slice(since)

@@ -3,7 +3,7 @@
  * knew neither. A single jump comes back to nothing in the difference to the day before, a slope fills the treads, a load leaves its
  * own day in what is left between them. Blocks of an hour; O(n log n), n <= 64.
  */
-import { ceilingOf, garbageOf, UNBOUNDED, patience, type Growth, type Surroundings } from './growth.ts';
+import { ceilingOf, garbageOf, OF_ITSELF, patience, type Growth, type Surroundings } from './growth.ts';
 import type { Policy } from './policy.ts';
 import { middleOf, type Resolution } from './resolution.ts';
 import { medianOf } from './trend.ts';
@@ -74,8 +74,7 @@ export function judgeStairs(level: Resolution, around: Surroundings, policy: Pol
     left,
     share,
     neededShare,
-    ...UNBOUNDED,
-    replicas: 1,
+    ...OF_ITSELF,
     stepAt: (time[jumped ? second : second - 1] as number) - widthMs / 2,
   };
 }

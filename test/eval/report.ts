@@ -153,7 +153,7 @@ A leak counts as found when an incident opens at or after its onset and before e
 onset, is a false alarm; precision, and so F1, counts services with one, the rate counts each. Delay is the share of the time from onset to
 exhaustion: to the limit, or to twice the service's own level where it has none. In brackets: 95 % bootstrap interval over services.
 ${String(mine.length)} services, ${weeks.toFixed(0)} service-weeks; over all of them Leakline's F1 is ${two(overall.f1)}, kind right ${percent(overall.kindRight)}, 90 % slope interval holds the truth ${percent(overall.covered)}.
-Were each false alarm counted in F1, it would be ${SETS.slice(0, 2)
+Were each false alarm counted in F1, it would be ${['synthetic', 'machines']
     .map((set) => `${two(scoreOf(mine.filter(({ family }) => setOf(family) === set)).f1OfAlarms)} (${set})`)
     .join(' and ')}.
 

@@ -99,7 +99,7 @@ export function scoreOf(outcomes: readonly Outcome[]): Score {
   const found = leaks.filter((one) => one.found).length;
   const falseAlarms = sum(outcomes, (one) => one.falseAlarms);
   const wrong = outcomes.filter((one) => one.falseAlarms > 0).length;
-  const precision = found + wrong > 0 ? found / (found + wrong) : 1;
+  const precision = precisionOf(found, wrong);
   const recall = leaks.length > 0 ? found / leaks.length : Number.NaN;
   const delays = leaks.flatMap(({ delay }) => (delay === undefined ? [] : [delay])).sort((a, b) => a - b);
   return {
@@ -107,7 +107,7 @@ export function scoreOf(outcomes: readonly Outcome[]): Score {
     precision,
     recall,
     f1: harmonic(precision, recall),
-    f1OfAlarms: harmonic(found + falseAlarms > 0 ? found / (found + falseAlarms) : 1, recall),
+    f1OfAlarms: harmonic(precisionOf(found, falseAlarms), recall),
     falseAlarmsPer100Weeks: (100 * falseAlarms) / sum(outcomes, (one) => one.weeks),
     medianDelay: at(delays, 0.5),
     p90Delay: at(delays, 0.9),
@@ -116,6 +116,7 @@ export function scoreOf(outcomes: readonly Outcome[]): Score {
   };
 }
 
+const precisionOf = (right: number, wrong: number) => (right + wrong > 0 ? right / (right + wrong) : 1);
 const harmonic = (precision: number, recall: number) => (precision + recall > 0 ? (2 * precision * recall) / (precision + recall) : 0);
 
 /** 95 % interval of one figure. */

@@ -233,16 +233,21 @@ export function live(world: World, plan: Plan, family: string, name: string): Ca
 
 /** In shares of what it hardly ever passes without a leak; and never below what it does reach, for it would end with no leak at all. */
 function limitFor(share: number, lines: readonly Line[]): number {
-  const own = lines.flatMap(({ lifetime, leaked }) => lifetime.rss.map((rss, index) => rss - (leaked[index] ?? 0)));
-  own.sort((a, b) => a - b);
+  const own = levelsWithoutLeak(lines);
   return Math.max(share * (own[Math.floor(own.length * 0.995)] ?? 0), HEADROOM * (own.at(-1) ?? 0));
+}
+
+/** Ascending. */
+function levelsWithoutLeak(lines: readonly Line[]): number[] {
+  return lines.flatMap(({ lifetime, leaked }) => lifetime.rss.map((rss, index) => rss - (leaked[index] as number))).sort((a, b) => a - b);
 }
 
 function truthOf(lines: readonly Line[], leak: NonNullable<Plan['leak']>, limit: number): Truth {
   const onsetAt = START + leak.onset * HOUR;
   let exhaustsAt = Number.POSITIVE_INFINITY;
   const rates: Record<string, number> = {};
-  for (const { lifetime, leaked } of lines) {
+  for (const line of lines) {
+    const { lifetime, leaked } = line;
     const { time, rss } = lifetime;
     const grown = leaked.at(-1) as number;
     if (!(grown > 0)) continue;
@@ -252,8 +257,7 @@ function truthOf(lines: readonly Line[], leak: NonNullable<Plan['leak']>, limit:
       time.findIndex((t) => t >= begin),
     );
     // Its own level, not that of a process that has just started.
-    const own = rss.map((bytes, index) => bytes - (leaked[index] as number)).sort((a, b) => a - b);
-    const origin = limit > 0 ? (rss[at] as number) - (leaked[at] as number) : (own[own.length >> 1] as number);
+    const origin = limit > 0 ? (rss[at] as number) - (leaked[at] as number) : (levelsWithoutLeak([line])[rss.length >> 1] as number);
     const ceiling = limit > 0 ? limit : 2 * origin;
     const reached = time.findIndex((t, index) => t >= begin && (rss[index] as number) >= ceiling);
     const speed = (grown - (leaked[at] as number)) / Math.max(1, (time.at(-1) as number) - begin);
