@@ -1,36 +1,13 @@
 /** Judges the growth seen in one window of one resolution: a row of gates, the first that fails is the named reason. */
+import { isUnsettledBefore, leastNeeded, neededOverLives, neededShare, type Garbage } from './patience.ts';
 import type { Policy } from './policy.ts';
 import { middleOf, type Resolution } from './resolution.ts';
 import { shapeOf } from './shape.ts';
 import { isStepped } from './steps.ts';
+import type { Surroundings } from './surroundings.ts';
 import type { TakenBack } from './taken-back.ts';
 import { medianOf, theilSen } from './trend.ts';
 import { fitLoad } from './load.ts';
-
-/** What is known of the lifetime beyond the window. */
-export interface Surroundings {
-  readonly startedAt: number;
-  /** First moment anything was seen of the service, ms UTC. */
-  readonly knownSince: number;
-  /** Highest level that earlier settled lifetimes held, by width of block; -Infinity if unknown. */
-  heldBefore: number;
-  /** Largest rise that they came back from, likewise, bytes. */
-  usualRise: number;
-  /** For how long earlier lifetimes stayed settled, ms. */
-  readonly settledMs: number;
-  /** What earlier lifetimes grew by that were growing the same way when they ended, bytes. */
-  readonly recurringGrowth: number;
-  /** Does the level fall faster than it rises, as garbage does? Where no heap is told, that is the only sign of a collector. */
-  readonly teeth: boolean;
-  /** Bytes the level may grow to; 0 = unknown. */
-  readonly limitBytes: number;
-  /** Bytes the heap may grow to; 0 = unknown. */
-  readonly heapLimitBytes: number;
-  /** Resident bytes that the judged signal leaves out (file pages), added to the level when held against the limit. */
-  readonly besideBytes: number;
-  /** How many replicas are judged together; 1 = an instance by itself. */
-  readonly replicas: number;
-}
 
 /** Not worth a fit: told by a few comparisons, for most windows most of the time. */
 export type Calm = 'flat' | 'within-earlier-levels' | 'needs-patience';
@@ -88,26 +65,6 @@ export const OF_ITSELF = { ceilingBytes: Number.NaN, bytesPerLoad: Number.NaN, r
 const BOUNDED_ADVANTAGE = 2;
 /** Growth of the later half over that of the earlier. */
 const LEAST_LATE_GROWTH = 0.55;
-/** What held for so many times the time of the growth, and for this share of `settledMs` at least, is settled. */
-const SETTLED_OVER_WATCHED = 4;
-const LEAST_SETTLED = 0.14;
-/** Drift that a settled past may show between its outer thirds, as a share of the growth; a line as long drifts by two thirds. */
-const SETTLED_DRIFT = 0.35;
-/** How much more must be watched before a first day has shown its rhythm, and where the limit is only guessed. */
-const FIRST_DAY_DOUBT = 1.6;
-const NO_LIMIT_DOUBT = 1.2;
-/** However doubtful, so near to its limit there is no time left to wait. */
-const MOST_UNSETTLED = 0.9;
-/** Growth is all news from so many times the largest rise that came back; of what may be garbage, that was seen at all, less so much. */
-const NEWS_OVER_RISE = 1.6;
-const USUAL_GARBAGE = 0.5;
-/** What replicas show together is not the job or the drift of one: so much of the patience is enough. */
-const TOGETHER = 0.4;
-/** Nor is what lives show over weeks, though they are of one process and share its days. */
-const OVER_LIVES = 0.75;
-/** A settled past is as long as this share of the time of the growth at least; where teeth may be climbed one at a time, as the second. */
-const LEAST_SETTLED_OVER_WATCHED = 0.75;
-const LEAST_SETTLED_OVER_TEETH = 0.3;
 /** Share of its limit above which a heap that was just collected is in trouble whatever it holds. */
 const FULL_HEAP = 0.85;
 
@@ -132,7 +89,7 @@ export function judgeWindow(
   const fromTime = time[from] as number;
   const toTime = time[to - 1] as number;
   const watched = toTime - fromTime;
-  const unsettledPast = from >= 3 && driftBefore(level, from) > SETTLED_DRIFT * (recent - Math.max(started, held));
+  const unsettledPast = isUnsettledBefore(level, from, recent - Math.max(started, held));
   // Without a limit twice the level the growth began from stands for it: a level reached by the same growth is no beginning.
   const origin = unsettledPast ? level.firstFloor : Math.max(started, held);
   const ceiling = ceilingOf(around, origin);
@@ -140,7 +97,7 @@ export function judgeWindow(
     // A generous guess at what the fit will say: most growth is far from enough.
     const risen = recent - Math.max(started, held);
     if (risen < 0.5 * policy.minGrowthShare * started) return 'within-earlier-levels';
-    const least = patienceSettled(around, policy) * longer(policy.longWatchMs, watched);
+    const least = leastNeeded(watched, around, policy);
     const known = risen + around.recurringGrowth;
     if (known < 0.6 * least * (known + Math.max(0, ceiling - recent))) return 'needs-patience';
   }
@@ -153,7 +110,8 @@ export function judgeWindow(
   const watchedGrowth = grown + around.recurringGrowth;
   const share = grown > 0 ? watchedGrowth / (watchedGrowth + left) : 0;
   const garbage = garbageOf(level, from, trend.slope);
-  const neededShare = patience(level, from, watched, grown, garbage, around, policy);
+  const seen = { watchedMs: watched, grown, noise: trend.noise, level: last, ceiling, garbage };
+  const needed = neededShare(level, from, seen, around, policy);
   const growth: Growth = {
     reason: 'passes',
     widthMs,
@@ -171,7 +129,7 @@ export function judgeWindow(
     grown,
     left,
     share,
-    neededShare,
+    neededShare: needed,
     ...OF_ITSELF,
     replicas: around.replicas,
   };
@@ -182,8 +140,8 @@ export function judgeWindow(
   }
   if (watched < policy.minWatchMs) return fail('too-short');
   if (significance < policy.minSignificance) return fail('not-significant');
-  if (!explaining && share < neededShare) return fail('needs-patience');
-  if (garbage === 'known' && share < neededShare) return fail('awaits-collection');
+  if (!explaining && share < needed) return fail('needs-patience');
+  if (garbage === 'known' && share < needed) return fail('awaits-collection');
   if (garbage !== 'none' && heapIsBounded(level, last, ceiling, around.heapLimitBytes)) return fail('awaits-collection');
   if (stillGrowing(floor, from, to) < LEAST_LATE_GROWTH) return fail('flattening');
   if (isStepped(time, floor, from, to, trend.slope)) return fail('level-shift');
@@ -192,7 +150,7 @@ export function judgeWindow(
   const load = fitLoad(level, from, to);
   if (load !== undefined && load.explained > 0.6 * (trend.last - trend.first))
     return fail('follows-load', { bytesPerLoad: load.bytesPerLoad });
-  if (share < neededShare) return fail('needs-patience');
+  if (share < needed) return fail('needs-patience');
   return growth;
 }
 
@@ -213,8 +171,8 @@ export function growthOverLives(
   const watchedGrowth = lives * growth;
   const left = Math.max(0, ceilingOf(around, level) - level);
   const share = watchedGrowth / (watchedGrowth + left);
-  const neededShare = OVER_LIVES * policy.patienceSettled;
-  if (share < neededShare) return undefined;
+  const needed = neededOverLives(policy);
+  if (share < needed) return undefined;
   return {
     reason: 'passes',
     widthMs,
@@ -232,69 +190,11 @@ export function growthOverLives(
     grown: growth,
     left,
     share,
-    neededShare,
+    neededShare: needed,
     ...OF_ITSELF,
     takenBack,
   };
 }
-
-/**
- * The share of the way to the limit that must have been watched. Growth out of a settled past is news; growth that has been there
- * since the process began may be a cache filling, and by Lindy's law the chance that it lasts to the limit is the share itself.
- */
-export function patience(
-  level: Resolution,
-  from: number,
-  watched: number,
-  grown: number,
-  garbage: Garbage,
-  around: Surroundings,
-  policy: Policy,
-): number {
-  if (garbage === 'known') return policy.patienceCollection;
-  const before = Math.max(0, (level.time[from] as number) - level.firstTime);
-  // It has drifted less than the growth did, in all and in as long a time: what began with the process has no settled past.
-  const isSettled = driftBefore(level, from) < SETTLED_DRIFT * grown * Math.min(1, before / watched);
-  const settled = (isSettled ? before : 0) + around.settledMs;
-  // Where teeth of a collector are seen and no heap is told, they are all that says that there may be garbage.
-  const mayBeGarbage = garbage === 'possible' || around.teeth;
-  const enough = Math.max(
-    Math.min(Math.max(SETTLED_OVER_WATCHED * watched, LEAST_SETTLED * policy.settledMs), policy.settledMs),
-    (mayBeGarbage ? LEAST_SETTLED_OVER_TEETH : LEAST_SETTLED_OVER_WATCHED) * watched,
-  );
-  // A level that often rose as far before, and came back, may do so again.
-  // Teeth of a collector may be climbed one at a time: there any rise counts, elsewhere those that came back.
-  const risen = mayBeGarbage ? level.rise(from - 1) : level.excursion(from - 1);
-  const rise = Math.max(around.usualRise, from > 0 ? risen : 0);
-  const times = rise > 0 ? grown / rise : Number.POSITIVE_INFINITY;
-  const novelty = Math.min(1, Math.max(0, mayBeGarbage ? times - USUAL_GARBAGE : times / NEWS_OVER_RISE));
-  const surprise = Math.min(1, settled / enough) * novelty;
-  const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watched / policy.shortWatchMs);
-  const settledShare = patienceSettled(around, policy) * haste * longer(policy.longWatchMs, watched);
-  const known = (level.time.at(-1) as number) - around.knownSince;
-  // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.
-  const doubt = (known < policy.dayMs ? FIRST_DAY_DOUBT : 1) * (around.limitBytes > 0 ? 1 : NO_LIMIT_DOUBT);
-  const unsettled = Math.min(MOST_UNSETTLED, (mayBeGarbage ? policy.patienceGarbage : policy.patienceUnsettled) * doubt);
-  const unsettledShare = unsettled * Math.min(1, ((mayBeGarbage ? 4 : 2) * policy.longWatchMs) / watched);
-  return unsettledShare + (settledShare - unsettledShare) * surprise;
-}
-
-function patienceSettled({ replicas }: Surroundings, policy: Policy): number {
-  return policy.patienceSettled * (replicas > 1 ? TOGETHER : 1);
-}
-
-/** Long watching makes up for a short way, up to a point. */
-function longer(longWatchMs: number, watched: number): number {
-  return Math.min(1, Math.max(0.25, longWatchMs / watched));
-}
-
-/** How far the level had moved by itself before the window. */
-function driftBefore(level: Resolution, from: number): number {
-  const third = Math.floor(from / 3);
-  return third >= 1 ? medianOf(level.floor, from - third, from) - medianOf(level.floor, 0, third) : 0;
-}
-
-type Garbage = 'none' | 'possible' | 'known';
 
 /** May the growth be garbage that a full collection will take away? Known from the live heap where a runtime tells it. */
 export function garbageOf({ time, heapUsed, heapHigh, heapLive }: Resolution, from: number, slope: number): Garbage {

@@ -2,13 +2,14 @@
 import type { Series, SeriesIdentity } from '../../shared/series.ts';
 import { AgeProfile } from './age-profile.ts';
 import { Cascade } from './cascade.ts';
-import { growthOverLives, judgeWindow, longest, rank, type Calm, type Growth, type Surroundings } from './growth.ts';
+import { growthOverLives, judgeWindow, longest, rank, type Calm, type Growth } from './growth.ts';
 import { lessonFrom, NO_PAST, type Lesson, type Past } from './lesson.ts';
 import type { Policy } from './policy.ts';
 import { forgottenUntil, HITS } from './replay-stops.ts';
 import { newReading, type Resolution } from './resolution.ts';
 import { firstAfter, lastBaseStart } from './series-time.ts';
 import { BLOCKS_A_DAY, judgeStairs } from './stairs.ts';
+import type { Surroundings } from './surroundings.ts';
 import { Teeth } from './teeth.ts';
 
 export type MemorySignal = 'anon' | 'rss' | 'working_set' | 'heap_live' | 'heap_used';

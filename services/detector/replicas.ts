@@ -4,12 +4,13 @@
  * is made anew, whenever blocks close, of those the lifetimes keep, so a replay that leaves out moments comes to the same.
  * O(levels · 64 · replicas), and that only when one of them stands above what it held before.
  */
-import { judgeWindow, longest, type Growth, type Surroundings } from './growth.ts';
+import { judgeWindow, longest, type Growth } from './growth.ts';
 import { WINDOWS, type Lifetime } from './lifetime.ts';
 import { meanOf } from './mean.ts';
 import type { Policy } from './policy.ts';
 import { HITS } from './replay-stops.ts';
 import { newReading, Resolution } from './resolution.ts';
+import type { Surroundings } from './surroundings.ts';
 import { theilSen } from './trend.ts';
 
 /** Blocks that all of them keep. */

@@ -3,9 +3,11 @@
  * knew neither. A single jump comes back to nothing in the difference to the day before, a slope fills the treads, a load leaves its
  * own day in what is left between them. Blocks of an hour; O(n log n), n <= 64.
  */
-import { ceilingOf, garbageOf, OF_ITSELF, patience, type Growth, type Surroundings } from './growth.ts';
+import { ceilingOf, garbageOf, OF_ITSELF, type Growth } from './growth.ts';
+import { neededShare, USUAL_NOISE } from './patience.ts';
 import type { Policy } from './policy.ts';
 import { middleOf, type Resolution } from './resolution.ts';
+import type { Surroundings } from './surroundings.ts';
 import { medianOf } from './trend.ts';
 
 /** Those of an hour are looked at. */
@@ -48,13 +50,17 @@ export function judgeStairs(level: Resolution, around: Surroundings, policy: Pol
   const now = middleOf(floor[to - 3] as number, floor[to - 2] as number, floor[to - 1] as number);
   const grown = now - held;
   if (grown < LEAST_NEW * (now - before) || grown < policy.minGrowthShare * before || grown < policy.minGrowthBytes) return undefined;
-  const left = Math.max(0, ceilingOf(around, held) - now);
+  const ceiling = ceilingOf(around, held);
+  const left = Math.max(0, ceiling - now);
   const share = grown / (grown + left);
   const fromTime = time[first] as number;
   const toTime = time[to - 1] as number;
   const slope = height / (BLOCKS_A_DAY * widthMs);
-  const neededShare = patience(level, first, toTime - fromTime, grown, garbageOf(level, from, slope), around, policy);
-  if (share < neededShare) return undefined;
+  const garbage = garbageOf(level, from, slope);
+  // What the level does between the steps was asked already.
+  const seen = { watchedMs: toTime - fromTime, grown, noise: USUAL_NOISE * grown, level: now, ceiling, garbage };
+  const needed = neededShare(level, first, seen, around, policy);
+  if (share < needed) return undefined;
   const jumped = 2 * (floor[second - 1] as number) < (floor[second] as number) + (floor[second - 2] as number);
   return {
     reason: 'passes',
@@ -73,7 +79,7 @@ export function judgeStairs(level: Resolution, around: Surroundings, policy: Pol
     grown,
     left,
     share,
-    neededShare,
+    neededShare: needed,
     ...OF_ITSELF,
     stepAt: (time[jumped ? second : second - 1] as number) - widthMs / 2,
   };

@@ -116,9 +116,11 @@ block is a deeper floor. Windows of 10 to 40 blocks at every width are judged as
 1. **New high**: its end stands above every level held before, in this lifetime and where earlier lifetimes settled (\`within-earlier-levels\`).
 2. **Significant**: Theil–Sen slope over 4.5 standard errors, with an effective sample size for autocorrelation (\`not-significant\`).
 3. **Patience**: the share of the way from onset to limit that was watched. By Lindy's law that share is the chance that growth lasts to the
-   limit. Little is needed after a settled past, one that drifted much slower than the growth, and still less of what replicas show together;
-   more within four hours, for jobs and bursts are short; much where the growth is as old as the process, no larger than rises that came back
-   before, or may be garbage that waits for a full collection (\`needs-patience\`, \`awaits-collection\`). Where no heap is told, a level
+   limit. Little is needed after a settled past, one that drifted much slower than the growth, the less the cleaner the growth stands out of
+   its noise, and still less of what replicas show together; more within four hours, for jobs and bursts are short; much where the growth is
+   as old as the process, no larger than rises that came back before, or may be garbage that waits for a full collection
+   (\`needs-patience\`, \`awaits-collection\`), though less of a process that has filled most of its limit, for limits are set well above what
+   services reach. Where no heap is told, a level
    that falls faster than it rises is taken for a collector's. Garbage in a heap whose own limit keeps the process below its limit is
    no danger. Growth that earlier lifetimes ended in counts as watched; several lifetimes that are each too noisy are pooled (Student's t
    of their growth), so that a leak which a nightly restart takes back is found. Lives of less than nine hours that end while they climb,

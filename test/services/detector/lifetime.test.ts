@@ -232,9 +232,10 @@ describe('a lifetime', () => {
   it('is judged alike by every minute, every second and every fifth', () => {
     const leak = (minute: number) => 300 + 0.1 * Math.max(0, minute - 1440) + 2 * noise(minute);
     const plain = watch(leak, 2).leakedAt ?? 0;
+    const toItsLimit = (1000 - 300) / 0.1;
     for (const every of [2, 5]) {
       const thinned = (level: (minute: number) => number) => (minute: number) => (minute % every === 0 ? level(minute) : Number.NaN);
-      expect(Math.abs((watch(thinned(leak), 2).leakedAt ?? 0) - plain)).toBeLessThanOrEqual(60);
+      expect(Math.abs((watch(thinned(leak), 2).leakedAt ?? 0) - plain)).toBeLessThanOrEqual(0.0125 * toItsLimit);
       expect(
         watch(
           thinned((minute) => 300 + 2 * noise(minute)),
