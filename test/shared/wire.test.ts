@@ -322,7 +322,8 @@ describe('mutated input', () => {
           for (const key of path.slice(0, -1)) node = (node as Record<string, unknown> | null | undefined)?.[key];
           if (typeof node !== 'object' || node === null) continue;
           if (remove) Reflect.deleteProperty(node, path.at(-1)!);
-          else Reflect.set(node, path.at(-1)!, value);
+          // The constants above are the same objects in every run, and a later change may be made inside an earlier one's value.
+          else Reflect.set(node, path.at(-1)!, structuredClone(value));
         }
         decodesOrRefuses(Buffer.from(JSON.stringify(tree)));
       }),
