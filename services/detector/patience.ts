@@ -40,14 +40,14 @@ const USUAL_GARBAGE = 0.5;
 const TOGETHER = 0.33;
 /** Nor is what lives show over weeks, though they are of one process and share its days. */
 const OVER_LIVES = 0.75;
-/** Out of a settled past: odds for each time as much noise as usual, in shares of the growth; at most so many times as much or as little. */
+/** Out of a settled past the odds asked go as this power of the noise, in shares of the growth, over the usual one; up to e to the last. */
 const NOISE = 0.5;
 export const USUAL_NOISE = 0.06;
 const NOISE_RANGE = 2.5;
 /** How much more must be watched before a first day has shown its rhythm, and where the limit is only guessed. */
 const FIRST_DAY_DOUBT = 1.8;
 const NO_LIMIT_DOUBT = 1.25;
-/** A limit is set well above what a service reaches: odds for a process that is full, and from how full on they rise to that. */
+/** A limit is set well above what a service reaches: logarithm of the odds a full process is spared, and from how full on some of it. */
 const FULL = 2.4;
 const FULL_FROM = 0.72;
 const FULL_OF_GARBAGE = 1.05;
