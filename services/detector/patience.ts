@@ -77,7 +77,7 @@ export function neededOverLives(policy: Policy): number {
 function settledShare({ watchedMs, grown, noise }: Seen, around: Surroundings, policy: Policy): number {
   const haste = 1 + policy.hastePenalty * Math.max(0, 1 - watchedMs / policy.shortWatchMs);
   const times = Math.log(Math.max(noise, 1) / Math.max(grown, 1) / USUAL_NOISE);
-  return shifted(Math.min(MOST_UNSETTLED, haste * clean(watchedMs, around, policy)), NOISE * clamp(times, -NOISE_RANGE, NOISE_RANGE));
+  return shifted(haste * clean(watchedMs, around, policy), NOISE * clamp(times, -NOISE_RANGE, NOISE_RANGE));
 }
 
 function clean(watchedMs: number, { replicas }: Surroundings, policy: Policy): number {
@@ -93,13 +93,13 @@ function unsettledShare(level: Resolution, seen: Seen, mayBeGarbage: boolean, ar
   return shifted(share * Math.min(1, ((mayBeGarbage ? 4 : 2) * policy.longWatchMs) / seen.watchedMs), -fullness(seen, around));
 }
 
-/** Odds that it is none of the usual growth, which limits leave room for. */
+/** Logarithm of the odds that it is none of the usual growth, which limits leave room for. */
 function fullness({ level, ceiling, garbage }: Seen, { limitBytes, teeth }: Surroundings): number {
   if (!(limitBytes > 0)) return 0;
-  const full = level / ceiling;
+  const beyond = (from: number) => clamp((level / ceiling - from) / (1 - from), 0, 1);
   // Garbage may fill a heap to where its collector has its threshold; teeth alone do not say where that is.
-  if (garbage === 'possible') return (FULL_OF_GARBAGE * clamp(full - FULL_OF_GARBAGE_FROM, 0, 1)) / (1 - FULL_OF_GARBAGE_FROM);
-  return teeth ? 0 : (FULL * clamp(full - FULL_FROM, 0, 1 - FULL_FROM)) / (1 - FULL_FROM);
+  if (garbage === 'possible') return FULL_OF_GARBAGE * beyond(FULL_OF_GARBAGE_FROM);
+  return teeth ? 0 : FULL * beyond(FULL_FROM);
 }
 
 /** 1 = all news, out of a settled past; 0 = as old as the process, or no larger than what came back before. */
@@ -110,7 +110,7 @@ function surpriseOf(level: Resolution, from: number, seen: Seen, mayBeGarbage: b
   const isSettled = driftBefore(level, from) < SETTLED_DRIFT * grown * Math.min(1, before / watchedMs);
   const settled = (isSettled ? before : 0) + around.settledMs;
   const enough = Math.max(
-    Math.min(Math.max(SETTLED_OVER_WATCHED * watchedMs, LEAST_SETTLED * policy.settledMs), policy.settledMs),
+    clamp(SETTLED_OVER_WATCHED * watchedMs, LEAST_SETTLED * policy.settledMs, policy.settledMs),
     (mayBeGarbage ? LEAST_SETTLED_OVER_TEETH : LEAST_SETTLED_OVER_WATCHED) * watchedMs,
   );
   // A level that often rose as far before, and came back, may do so again.
@@ -124,7 +124,7 @@ function surpriseOf(level: Resolution, from: number, seen: Seen, mayBeGarbage: b
 
 /** Had the level moved by itself, before the window, as growth of so many bytes does? */
 export function isUnsettledBefore(level: Resolution, from: number, grown: number): boolean {
-  return from >= 3 && driftBefore(level, from) > SETTLED_DRIFT * grown;
+  return driftBefore(level, from) > SETTLED_DRIFT * grown;
 }
 
 /** How far the level had moved by itself before the window. */
