@@ -47,6 +47,9 @@ const NOISE_RANGE = 2.5;
 /** How much more must be watched before a first day has shown its rhythm, and where the limit is only guessed. */
 const FIRST_DAY_DOUBT = 1.8;
 const NO_LIMIT_DOUBT = 1.25;
+/** A day's load rises for half of it: from this share of a first day on it is ever less what still climbs, from the second it is not. */
+const RHYTHM_DOUBTED = 0.35;
+const RHYTHM_KNOWN = 0.6;
 /** A limit is set well above what a service reaches: logarithm of the odds a full process is spared, and from how full on some of it. */
 const FULL = 2.4;
 const FULL_FROM = 0.72;
@@ -87,8 +90,9 @@ function clean(watchedMs: number, { replicas }: Surroundings, policy: Policy): n
 
 function unsettledShare(level: Resolution, seen: Seen, mayBeGarbage: boolean, around: Surroundings, policy: Policy): number {
   const known = (level.time.at(-1) as number) - around.knownSince;
-  // Before a first day has passed its rhythm is unknown; without a limit twice the level is only a guess.
-  const doubt = (known < policy.dayMs ? FIRST_DAY_DOUBT : 1) * (around.limitBytes > 0 ? 1 : NO_LIMIT_DOUBT);
+  const ofRhythm = clamp((RHYTHM_KNOWN - known / policy.dayMs) / (RHYTHM_KNOWN - RHYTHM_DOUBTED), 0, 1);
+  // Without a limit twice the level is only a guess.
+  const doubt = (1 + (FIRST_DAY_DOUBT - 1) * ofRhythm) * (around.limitBytes > 0 ? 1 : NO_LIMIT_DOUBT);
   const share = Math.min(MOST_UNSETTLED, (mayBeGarbage ? policy.patienceGarbage : policy.patienceUnsettled) * doubt);
   return shifted(share * Math.min(1, ((mayBeGarbage ? 4 : 2) * policy.longWatchMs) / seen.watchedMs), -fullness(seen, around));
 }

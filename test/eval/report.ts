@@ -119,8 +119,8 @@ block is a deeper floor. Windows of 10 to 40 blocks at every width are judged as
    limit. Little is needed after a settled past, one that drifted much slower than the growth, the less the cleaner the growth stands out of
    its noise, and still less of what replicas show together; more within four hours, for jobs and bursts are short; much where the growth is
    as old as the process, no larger than rises that came back before, or may be garbage that waits for a full collection
-   (\`needs-patience\`, \`awaits-collection\`), though less of a process that has filled most of its limit, for limits are set well above what
-   services reach. Where no heap is told, a level
+   (\`needs-patience\`, \`awaits-collection\`), and most before it has climbed for longer than the load of a day does; though less of a process
+   that has filled most of its limit, for limits are set well above what services reach. Where no heap is told, a level
    that falls faster than it rises is taken for a collector's. Garbage in a heap whose own limit keeps the process below its limit is
    no danger. Growth that earlier lifetimes ended in counts as watched; several lifetimes that are each too noisy are pooled (Student's t
    of their growth), so that a leak which a nightly restart takes back is found. Lives of less than nine hours that end while they climb,

@@ -44,6 +44,14 @@ describe('of the way to the limit is needed', () => {
     expect(needed(0)).toBeCloseTo(1.8 * policy.patienceUnsettled);
   });
 
+  it('less by growth as old as its process, once it has climbed for longer than the load of a day does', () => {
+    const knownFor = [0, 6, 12, 20].map((hours) => needed(0, {}, { knownSince: START - hours * HOUR }) / policy.patienceUnsettled);
+    expect(knownFor[0]).toBeCloseTo(1.8);
+    expect(knownFor[1]).toBeLessThan(1.8);
+    expect(knownFor[1]).toBeGreaterThan(1);
+    expect(knownFor.slice(2)).toEqual([1, 1]);
+  });
+
   it('less the cleaner growth out of a settled past is', () => {
     const byNoise = [0.6, 3, 6, 12, 60].map((mb) => needed(40, { noise: mb * MB }));
     expect(byNoise).toEqual([...byNoise].sort((a, b) => a - b));
