@@ -88,6 +88,7 @@ class _Reporter:
         self.heap = heap
         self._reading = None
         self._reading_due = 0.0
+        self._read_ahead = False
         self._reading_lock = allocate_lock()
         self._heap_used = 0
         self._heap_live = None
@@ -200,14 +201,15 @@ class _Reporter:
             self._socket = None
 
     def _on_full_collection(self):
-        # Here and not in the reporter's thread: by the time that has its turn, the app has made new garbage.
-        if self.heap and self._read_heap() and self.heap.knows_large_blocks:
+        # Here and not in the reporter's thread: by the time that has its turn, the app has made new garbage. And ahead of time, once
+        # before the reporter's next turn, which asks oftener and would take them all.
+        if self.heap and self._read_heap(not self._read_ahead) and self.heap.knows_large_blocks:
             self._heap_live = self._heap_used
 
-    def _read_heap(self):
-        """Takes a reading if its share of the time allows; of blocks only where the allocators cannot be read."""
+    def _read_heap(self, ahead=False):
+        """Takes a reading if its share of the time allows, or on credit; of blocks only where the allocators cannot be read."""
         # A full collection of another thread finds it held only while the libc functions run, without the GIL.
-        if monotonic() < self._reading_due or not self._reading_lock.acquire(False):
+        if (monotonic() < self._reading_due and not ahead) or not self._reading_lock.acquire(False):
             return False
         try:
             # CPU time, not time passed: waiting for a core or for the GIL costs the app nothing.
@@ -217,7 +219,8 @@ class _Reporter:
             if self.heap:
                 self._heap_used, committed = self.heap.read(blocks)
                 self._reading += ',"heap_used":%d,"heap_committed":%d' % (self._heap_used, committed)
-            self._reading_due = monotonic() + (thread_time() - started) / _HEAP_READING_SHARE
+            self._reading_due = max(monotonic(), self._reading_due) + (thread_time() - started) / _HEAP_READING_SHARE
+            self._read_ahead = ahead
             return True
         except Exception:
             self.heap = False
