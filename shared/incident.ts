@@ -141,7 +141,7 @@ export function incidentAt(incident: Incident, at: number): Incident {
 /** Folds events, in any order and with duplicates, into the incidents they describe. */
 export function foldEvents(events: Iterable<IncidentEvent>): Map<string, Incident> {
   const unique = new Map<string, IncidentEvent>();
-  for (const event of events) unique.set(event.id, event);
+  for (const event of events) unique.set(`${event.incident} ${event.id}`, event);
   const rank = (event: IncidentEvent) => (event.type === 'opened' ? 0 : 1);
   const ordered = [...unique.values()].sort((a, b) => a.at - b.at || rank(a) - rank(b) || (a.id < b.id ? -1 : 1));
   const incidents = new Map<string, Incident>();

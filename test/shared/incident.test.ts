@@ -54,4 +54,9 @@ describe('foldEvents', () => {
       }),
     );
   });
+
+  it('takes events of two incidents for two, though they go by one name', () => {
+    const opened = by('opened', 1);
+    expect([...foldEvents([opened, { ...opened, incident: 'another' }]).keys()]).toEqual([opened.incident, 'another']);
+  });
 });
