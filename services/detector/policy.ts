@@ -94,8 +94,8 @@ export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Poli
     longWatchMs: 44 * 60 * minute,
     patienceSettled: 0.087 * patience,
     // A demonstration has minutes only: it takes more on trust.
-    patienceUnsettled: Math.min(0.6, (profile === 'minutes' ? 0.19 : 0.4) * patience),
-    patienceGarbage: (profile === 'minutes' ? 0.19 : 0.9) * patience,
+    patienceUnsettled: Math.min(0.6, (profile === 'minutes' ? 0.16 : 0.4) * patience),
+    patienceGarbage: (profile === 'minutes' ? 0.16 : 0.9) * patience,
     patienceCollection: 0.94,
     minSignificance: 4.5,
     minGrowthShare: 0.03,
