@@ -17,7 +17,8 @@ interface DemoProgram {
   readonly title: string;
   readonly command: string;
   readonly file: string;
-  readonly leaks: boolean;
+  /** 0 = does not leak. So slow that none is at its limit before all findings are told. */
+  readonly leakMibPerSecond: number;
 }
 
 const PROGRAMS: readonly DemoProgram[] = [
@@ -26,15 +27,15 @@ const PROGRAMS: readonly DemoProgram[] = [
     title: 'Node, a session store that never evicts',
     command: process.execPath,
     file: 'leaky-sessions.mjs',
-    leaks: true,
+    leakMibPerSecond: 0.7,
   },
-  { service: 'pages', title: 'Python, an unbounded cache', command: 'python3', file: 'leaky-cache.py', leaks: true },
+  { service: 'pages', title: 'Python, an unbounded cache', command: 'python3', file: 'leaky-cache.py', leakMibPerSecond: 1 },
   {
     service: 'catalogue',
     title: 'Node, healthy: warm-up, garbage collection, a bounded cache',
     command: process.execPath,
     file: 'healthy.mjs',
-    leaks: false,
+    leakMibPerSecond: 0,
   },
 ];
 
@@ -97,7 +98,6 @@ export function startDemoPrograms({ config, lifecycle }: Context, socket: string
     LEAKLINE_SOCKET: socket,
     LEAKLINE_INTERVAL_MS: String(config.agent.interval),
     LEAKLINE_ENVIRONMENT: 'demo',
-    LEAK_MIB_PER_SECOND: '1',
   };
   return PROGRAMS.flatMap((program) => {
     if (program.command === 'python3' && spawnSync('python3', ['--version']).status !== 0) {
@@ -106,7 +106,7 @@ export function startDemoPrograms({ config, lifecycle }: Context, socket: string
     }
     const supervised = new SupervisedProgram(program, () => {
       const child = spawn(program.command, [join(root, 'test/fleet', program.file), MARK], {
-        env: { ...env, LEAKLINE_SERVICE: program.service },
+        env: { ...env, LEAKLINE_SERVICE: program.service, LEAK_MIB_PER_SECOND: String(program.leakMibPerSecond) },
         stdio: 'ignore',
       });
       child.on('error', (error) => process.stdout.write(`${program.service} did not start: ${error.message}\n`));
@@ -182,7 +182,7 @@ async function look(
 }
 
 /** The findings are told once every leak is found and the healthy program is judged, or when three minutes are nearly over. */
-function isSettled({ service, leaks }: DemoProgram, { judgements, elapsedMs }: DemoState): boolean {
+function isSettled({ service, leakMibPerSecond }: DemoProgram, { judgements, elapsedMs }: DemoState): boolean {
   const verdict = judgements.get(service)?.verdict;
-  return leaks ? verdict === 'leak' : elapsedMs > WARM_UP_MS && verdict !== undefined && verdict !== 'undecided';
+  return leakMibPerSecond > 0 ? verdict === 'leak' : elapsedMs > WARM_UP_MS && verdict !== undefined && verdict !== 'undecided';
 }
