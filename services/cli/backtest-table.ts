@@ -18,6 +18,7 @@ import type { RuleAlarms } from '../detector/rules-in-use.ts';
 /** Every leak is shown; others as long as the table stays readable. */
 const MOST_ROWS = 30;
 const NAME_WIDTH = 26;
+const NO_LEAK = 'no leak found';
 /** The reason stands on a line of its own below the figures. */
 const REASON_WIDTH = 96;
 const INDENT = '  ';
@@ -32,10 +33,19 @@ export function backtestTable(result: BacktestResult, seconds: number): string {
   const summaries = result.services.map(summaryOf).sort(byUrgency);
   const found = summaries.filter(({ account }) => account.opened.length > 0).length;
   const shown = summaries.slice(0, Math.max(MOST_ROWS, found));
-  const facts = [countOf(result.rows, 'row'), countOf(summaries.length, 'service'), rangeOf(result.services), `${seconds.toFixed(1)} s`];
-  const head = `${facts.filter((fact) => fact !== '').join(', ')}\n`;
-  const verdict = found === 0 ? 'no leak found\n' : '';
-  return `${head}${verdict}${shown.length > 0 ? `${tableOf(shown)}\n` : ''}${rest(summaries.slice(shown.length))}\n${comparison(result.services).join('\n')}\n`;
+  const verdict = found === 0 ? `${NO_LEAK}\n` : '';
+  return `${judged(result, seconds)}\n${verdict}${shown.length > 0 ? `${tableOf(shown)}\n` : ''}${rest(summaries.slice(shown.length))}\n${comparison(result.services).join('\n')}\n`;
+}
+
+/** One line beside findings that go to a pipe: there no finding and no rows look alike. */
+export function backtestLine(result: BacktestResult, seconds: number): string {
+  const { length } = result.findings;
+  return `${judged(result, seconds)}: ${length === 0 ? NO_LEAK : countOf(length, 'incident')}\n`;
+}
+
+function judged({ rows, services }: BacktestResult, seconds: number): string {
+  const facts = [countOf(rows, 'row'), countOf(services.length, 'service'), rangeOf(services), `${seconds.toFixed(1)} s`];
+  return facts.filter((fact) => fact !== '').join(', ');
 }
 
 function tableOf(shown: readonly Summary[]): string {

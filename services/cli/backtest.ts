@@ -10,7 +10,7 @@ import { reportPicture } from '../detector/report-picture.ts';
 import { renderPng } from '../notifier/chart-png.ts';
 import { durationOf, sourceOf, type SourceFlags } from './backtest-source.ts';
 import { createProgress } from './backtest-progress.ts';
-import { backtestTable } from './backtest-table.ts';
+import { backtestLine, backtestTable } from './backtest-table.ts';
 
 export interface BacktestFlags extends SourceFlags {
   readonly step: string;
@@ -38,8 +38,11 @@ export async function runBacktestCommand(config: Config, files: readonly string[
   if (flags.out !== undefined) writeFileSync(flags.out, lines);
   if (flags.report !== undefined)
     writeFileSync(flags.report, /png$/i.test(flags.report) ? await renderPng(reportPicture(result)) : reportHtml(result));
-  if (flags.json === true || (flags.out === undefined && !process.stdout.isTTY)) process.stdout.write(lines);
-  else process.stdout.write(backtestTable(result, (performance.now() - startedAt) / 1000));
+  const seconds = (performance.now() - startedAt) / 1000;
+  if (flags.json === true || (flags.out === undefined && !process.stdout.isTTY)) {
+    process.stdout.write(lines);
+    process.stderr.write(backtestLine(result, seconds));
+  } else process.stdout.write(backtestTable(result, seconds));
   process.stderr.write(leftOut(result));
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { backtestTable } from '../../../services/cli/backtest-table.ts';
+import { backtestLine, backtestTable } from '../../../services/cli/backtest-table.ts';
 import { runBacktest, type BacktestResult } from '../../../services/detector/backtest.ts';
 import { policyFor } from '../../../services/detector/policy.ts';
 import { ReportCurve } from '../../../services/detector/report-curve.ts';
@@ -53,6 +53,13 @@ describe('the table', () => {
     expect([leaky, nightly, calm]).toEqual([leaky, nightly, calm].sort((a, b) => a! - b!));
     expect(lines).toContain('Leakline: 1 incident on 1 service');
     expect(lines.find((line) => line.startsWith('predict_linear'))).toMatch(/1 alarm on 1 service, among them 1 of the 1 that leak/);
+  });
+});
+
+describe('the line beside findings on a pipe', () => {
+  it('tells what was judged, whether or not there is a finding', () => {
+    expect(backtestLine(result, 1)).toMatch(/^12,960 rows, 3 services, .+, 1\.0 s: 1 incident\n$/);
+    expect(backtestLine({ ...result, findings: [] }, 1)).toMatch(/ 3 services, .+: no leak found\n$/);
   });
 });
 
