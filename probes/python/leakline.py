@@ -207,7 +207,7 @@ class _Reporter:
             self._heap_live = self._heap_used
 
     def _read_heap(self, ahead=False):
-        """Takes a reading if its share of the time allows, or on credit; of blocks only where the allocators cannot be read."""
+        """Takes a reading if its share of the time allows, or on credit. False where the heap was not read, but its blocks perhaps."""
         # A full collection of another thread finds it held only while the libc functions run, without the GIL.
         if (monotonic() < self._reading_due and not ahead) or not self._reading_lock.acquire(False):
             return False
@@ -216,12 +216,13 @@ class _Reporter:
             started = thread_time()
             blocks = sys.getallocatedblocks()
             self._reading = '"objects":%d' % blocks
-            if self.heap:
-                self._heap_used, committed = self.heap.read(blocks)
+            heap = self.heap.read(blocks) if self.heap else None
+            if heap:
+                self._heap_used, committed = heap
                 self._reading += ',"heap_used":%d,"heap_committed":%d' % (self._heap_used, committed)
             self._reading_due = max(monotonic(), self._reading_due) + (thread_time() - started) / _HEAP_READING_SHARE
             self._read_ahead = ahead
-            return True
+            return heap is not None
         except Exception:
             self.heap = False
             return False

@@ -21,6 +21,9 @@ class Heap:
     _MAX_POINTS = 120
     # Fewer points move together by chance.
     _MIN_POINTS = 15
+    # Another thread may collect between one figure and the next. A malloc that falls short of the blocks so often in a
+    # row is not glibc's: a preloaded jemalloc, say.
+    _MAX_TORN_IN_A_ROW = 5
     # Gains remembered apart; the two that came first become one beyond.
     _MAX_GAINS = 64
 
@@ -31,7 +34,8 @@ class Heap:
         word = ctypes.c_uint32 if self._wraps else ctypes.c_size_t
         self._mallinfo = libc.mallinfo if self._wraps else libc.mallinfo2
         self._mallinfo.restype = type("_Mallinfo", (ctypes.Structure,), {"_fields_": [(name, word) for name in size_fields]})
-        self._open_memstream = libc.open_memstream
+        # Keeps the GIL, so that the blocks counted just before are those of the statistics.
+        self._open_memstream = ctypes.pythonapi.open_memstream
         self._open_memstream.restype = ctypes.c_void_p
         self._fclose = libc.fclose
         self._fclose.argtypes = [ctypes.c_void_p]
@@ -40,6 +44,7 @@ class Heap:
         self._print_stats = ctypes.pythonapi._PyObject_DebugMallocStats
         self._print_stats.argtypes = [ctypes.c_void_p]
         self._malloc_bytes = None
+        self._torn_in_a_row = 0
         self._large_bytes = None
         self._history = []
         self._readings_per_point = 1
@@ -70,12 +75,16 @@ class Heap:
         return in_use
 
     def read(self, blocks):
-        """(bytes in use, bytes held from the system) of sys.getallocatedblocks() blocks."""
+        """(bytes in use, bytes held from the system) of sys.getallocatedblocks() blocks; None where these changed meanwhile."""
         small, arenas, small_blocks = _parse_pymalloc(self._pymalloc_stats())
         large_blocks = max(0, blocks - small_blocks)
         malloc = self._read_malloc()
         if malloc < large_blocks * self._LARGE_MIN_BYTES:
-            raise OSError("malloc is not glibc's")  # a preloaded jemalloc, say
+            self._torn_in_a_row += 1
+            if self._torn_in_a_row == self._MAX_TORN_IN_A_ROW:
+                raise OSError("malloc is not glibc's")
+            return None
+        self._torn_in_a_row = 0
         self._credit(large_blocks, malloc)
         return small + int(self._large_bytes), arenas + int(self._large_bytes)
 
