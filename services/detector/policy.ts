@@ -74,7 +74,7 @@ const LEVELS = [1, 2, 5, 10, 20, 60, 120, 240, 480, 960, 1920];
 /** `minutes` runs the same rules sixty times faster: a second stands for a minute. */
 const TIME_SCALE: Record<Profile, number> = { production: 1, minutes: 1 / 60 };
 /** What is asked of growth without a settled past, and where it may be garbage. A demonstration has minutes only: it takes more on trust. */
-const ON_TRUST: Record<Profile, { readonly unsettled: number; readonly garbage: number }> = {
+const UNSETTLED_PATIENCE: Record<Profile, { readonly unsettled: number; readonly garbage: number }> = {
   production: { unsettled: 0.4, garbage: 0.9 },
   minutes: { unsettled: 0.16, garbage: 0.16 },
 };
@@ -98,8 +98,8 @@ export function policyFor(profile: Profile, alerts: AlertLevel = 'normal'): Poli
     settledMs: 30 * 60 * minute,
     longWatchMs: 44 * 60 * minute,
     patienceSettled: 0.087 * patience,
-    patienceUnsettled: Math.min(0.6, ON_TRUST[profile].unsettled * patience),
-    patienceGarbage: ON_TRUST[profile].garbage * patience,
+    patienceUnsettled: Math.min(0.6, UNSETTLED_PATIENCE[profile].unsettled * patience),
+    patienceGarbage: UNSETTLED_PATIENCE[profile].garbage * patience,
     patienceCollection: 0.94,
     minSignificance: 4.5,
     minGrowthShare: 0.03,
